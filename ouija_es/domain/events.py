@@ -1,0 +1,151 @@
+"""The stored format: what happened to a question, one immutable fact per event.
+
+On disk an event is a row: stream (UUIDv7), version (1…n), topic (`ouija.<Name>.v<N>`) and state, the JSON of the fields
+below in camelCase. `texts` tells about a person: in the row it is sealed, base64 of the bytes that `store.vault` describes.
+`docs/events.md` is the format's description and `tests/domain/golden_events.jsonl` holds every version ever stored: a field
+may be added with a default, nothing may be renamed or removed without a new version.
+
+Times are UTC (RFC 3339). Durations are whole milliseconds: sums of floats would depend on how a log is read in batches.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from ouija_es.domain.vocabulary import Category, Language, Personality, Provider, Reason
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What every event carries: when, and which process (its `PolicyAdopted` stream) wrote it."""
+
+    at: datetime
+    instance: UUID
+
+
+class TierPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The values by which one provider is tried."""
+
+    provider: Provider
+    configured: bool
+    model: str
+    timeout_ms: int
+    max_attempts: int
+    concurrency: int
+
+
+class PolicyAdopted(Event, frozen=True, kw_only=True):
+    """A process started with these values; every decision it makes follows from them and from what its events say.
+
+    `*_digest` are SHA-256 prefixes of the data that decides: a canned answer or a category can be looked up again only
+    in the same data.
+    """
+
+    service_version: str
+    deadline_ms: int
+    reserve_ms: int
+    tiers: tuple[TierPolicy, ...]
+    prompts_version: int
+    answers_digest: str
+    categories_digest: str
+
+
+class AskedTexts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Sealed: the question, and the address it came from."""
+
+    question: str
+    client_address: str | None
+
+
+class Asked(Event, frozen=True, kw_only=True):
+    """A question came in. `opens_session`: it is the session's first. `exchanges`: how many earlier ones were sent along."""
+
+    session_id: UUID
+    opens_session: bool
+    personality: Personality
+    language: Language
+    category: Category
+    exchanges: int
+    deadline_ms: int
+    trace_id: str
+    texts: AskedTexts | bytes
+
+
+class AttemptStarted(Event, frozen=True, kw_only=True):
+    """A provider is about to be called. `time_left_ms` is what the deadline left to the model tiers."""
+
+    provider: Provider
+    attempt: int
+    model: str
+    timeout_ms: int
+    time_left_ms: int
+
+
+class AttemptFailed(Event, frozen=True, kw_only=True):
+    """A provider gave no answer. `retry_in_ms`: it is tried again after that pause; null: the next tier follows."""
+
+    provider: Provider
+    attempt: int
+    reason: Reason
+    duration_ms: int
+    time_left_ms: int
+    status: int | None = None
+    retry_after_ms: int | None = None
+    retry_in_ms: int | None = None
+
+
+class AttemptSkipped(Event, frozen=True, kw_only=True):
+    """A provider was not called, and why."""
+
+    provider: Provider
+    reason: Reason
+    time_left_ms: int
+
+
+class AttemptSucceeded(Event, frozen=True, kw_only=True):
+    """A provider answered. `reason` is null or `truncated`. Tokens are the provider's own count, null if it gave none."""
+
+    provider: Provider
+    attempt: int
+    reason: Reason | None
+    duration_ms: int
+    model: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class AnsweredTexts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Sealed: the answer, which canned one it was, and whether it was the answer to a question about self-harm."""
+
+    response: str
+    canned_answer_id: str | None
+    safety: bool
+
+
+class Answered(Event, frozen=True, kw_only=True):
+    """The answer, as the client gets it. `duration_ms` runs from the door to the decision."""
+
+    source: Provider
+    model: str
+    duration_ms: int
+    texts: AnsweredTexts | bytes
+
+
+class Abandoned(Event, frozen=True, kw_only=True):
+    """The question was found unfinished: its process died, or its last events could not be committed in time."""
+
+
+TOPICS: dict[str, type[Event]] = {
+    "ouija.PolicyAdopted.v1": PolicyAdopted,
+    "ouija.Asked.v1": Asked,
+    "ouija.AttemptStarted.v1": AttemptStarted,
+    "ouija.AttemptFailed.v1": AttemptFailed,
+    "ouija.AttemptSkipped.v1": AttemptSkipped,
+    "ouija.AttemptSucceeded.v1": AttemptSucceeded,
+    "ouija.Answered.v1": Answered,
+    "ouija.Abandoned.v1": Abandoned,
+}
+TOPIC_OF: dict[type[Event], str] = {event: topic for topic, event in TOPICS.items()}
+
+FINAL = (Answered, Abandoned)
+"""After one of these a question's stream takes no further event."""

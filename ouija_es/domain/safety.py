@@ -1,0 +1,79 @@
+"""Questions about suicide and self-harm: how they are noticed, and the words that answer them, out of character."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TypedDict
+
+from ouija_es.domain.categories import fold
+from ouija_es.domain.vocabulary import Language
+
+BEGINNING = 4
+"""So many first letters of a word decide which patterns are tried."""
+
+
+class Subject(TypedDict):
+    """Patterns that share their subject: whatever one of them matches holds a word that begins like one in `near`."""
+
+    near: str
+    patterns: list[str]
+
+
+class SafetyWords(TypedDict):
+    """One language's `seeds/safety/*.json`.
+
+    Patterns are regular expressions over the question's folded words, joined by single spaces; a match begins and ends
+    with a word. `{name}` in a pattern stands for any of the alternatives listed under `words`.
+    """
+
+    answer: str
+    words: dict[str, list[str]]
+    risk: dict[str, Subject]
+    harmless: list[str]
+
+
+class SafetyScreen:
+    """Looks in every language at once, as people write in another one than they chose.
+
+    It prefers a false alarm, which costs one kind answer, to a miss.
+    """
+
+    def __init__(self, words: Mapping[Language, SafetyWords]) -> None:
+        """Raises `KeyError` for a `{name}` without words, `re.error` for a pattern that does not compile."""
+        self._answers = {language: lists["answer"] for language, lists in words.items()}
+        self._risks: defaultdict[str, list[re.Pattern[str]]] = defaultdict(list)
+        for lists in words.values():
+            for subject in lists["risk"].values():
+                risk = _compiled(_expanded(pattern, lists) for pattern in subject["patterns"])
+                for beginning in {word[:BEGINNING] for word in subject["near"].split()}:
+                    self._risks[beginning].append(risk)
+        self._harmless = _compiled(_expanded(pattern, lists) for lists in words.values() for pattern in lists["harmless"])
+
+    def at_risk(self, question: str) -> bool:
+        """Whether `question` speaks of suicide or self-harm, the asker's own or another's, plainly or in hints."""
+        words = fold(_STRETCHED.sub(r"\1", question))
+        risks = {risk for word in words for risk in self._risks.get(word[:BEGINNING], ())}
+        if not risks:
+            return False
+        text = " " + " ".join(words)
+        if not any(risk.search(text) for risk in risks):
+            return False
+        # Only the harmless words go ("me muero de risa"), so that what else is said still counts.
+        rest = self._harmless.sub(" _", text)
+        return any(risk.search(rest) for risk in risks)
+
+    def answer(self, language: Language) -> str:
+        """What is said instead of a prophecy; it names help lines."""
+        return self._answers[language]
+
+
+_STRETCHED = re.compile(r"(\w)\1{2,}")  # "moriiiir"
+_NAME = re.compile(r"\{([a-z_]+)\}")
+
+
+def _expanded(pattern: str, lists: SafetyWords) -> str:
+    return _NAME.sub(lambda name: f"(?:{'|'.join(lists['words'][name[1]])})", pattern)
+
+
+def _compiled(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile(rf" (?:{'|'.join(patterns)})\b")

@@ -1,0 +1,125 @@
+"""The error tree.
+
+OuijaError
+├── StartError              the service cannot start; one line says why (CLI exit code 1)
+├── ProviderError           a provider's try failed, for one reason of the closed set; only the fallback chain catches it
+└── RequestError            what a client is told; the HTTP status stands at the leaves
+    ├── MalformedRequest        400
+    ├── WrongToken              401
+    ├── UnknownSession          404
+    ├── UnknownQuestion         404
+    ├── NotAcceptable           406
+    ├── SlowBody                408
+    ├── TooLarge                413
+    ├── UnsupportedMediaType    415
+    ├── InvalidRequest          422
+    └── StoreUnavailable        503  not recorded in time: nothing is said that is not recorded
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ouija_es.domain.vocabulary import Reason
+
+
+class OuijaError(Exception):
+    """Everything this package raises on purpose."""
+
+
+class StartError(OuijaError):
+    """The service or a command cannot start; the message is for the operator."""
+
+
+class ProviderError(OuijaError):
+    """A provider gave no answer.
+
+    `retryable`: a second try of the same provider may succeed soon. `status`: the HTTP status, if one came.
+    `retry_after_seconds`: how long the provider asked to be left alone.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        *,
+        retryable: bool = False,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.retryable = retryable
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One mistake in a request: where, and what is wrong."""
+
+    field: str
+    message: str
+
+
+class RequestError(OuijaError):
+    """A request that cannot be answered; becomes `application/problem+json` (RFC 9457)."""
+
+    status: ClassVar[int]
+    type: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(
+        self, detail: str, *, errors: tuple[FieldError, ...] = (), retry_after_seconds: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+        self.retry_after_seconds = retry_after_seconds
+
+
+class MalformedRequest(RequestError):
+    status, type, title = 400, "malformed-request", "The request cannot be read"
+
+
+class WrongToken(RequestError):
+    status, type, title = 401, "wrong-token", "A valid bearer token is needed"
+
+
+class UnknownSession(RequestError):
+    status, type, title = 404, "unknown-session", "This session is not known"
+
+
+class UnknownQuestion(RequestError):
+    status, type, title = 404, "unknown-question", "This question is not known"
+
+
+class NotAcceptable(RequestError):
+    status, type, title = 406, "not-acceptable", "None of the accepted media types can be served"
+
+
+class SlowBody(RequestError):
+    status, type, title = 408, "slow-body", "The request body did not arrive in time"
+
+
+class TooLarge(RequestError):
+    status, type, title = 413, "too-large", "The request body is too large"
+
+
+class UnsupportedMediaType(RequestError):
+    status, type, title = 415, "unsupported-media-type", "The request body must be JSON"
+
+
+class InvalidRequest(RequestError):
+    status, type, title = 422, "invalid-request", "The request is not valid"
+
+
+StoreErrorReason = Literal["busy", "full", "io", "conflict", "other"]
+
+
+class StoreUnavailable(RequestError):
+    """The event store did not take the events in time. `reason` is the label of `ouija_store_errors_total`."""
+
+    status, type, title = 503, "not-recorded", "The answer could not be recorded"
+
+    def __init__(self, reason: StoreErrorReason) -> None:
+        super().__init__("The spirit's words could not be written down in time. Try again soon.", retry_after_seconds=5)
+        self.reason = reason

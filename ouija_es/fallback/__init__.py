@@ -1,0 +1,1 @@
+"""The fallback: which provider is tried, for how long, and what follows when it fails."""

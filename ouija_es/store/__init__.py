@@ -1,0 +1,1 @@
+"""The event store: events become durable rows, texts sealed; rows become events again."""

@@ -1,0 +1,99 @@
+"""Key material: from the settings, or from key files beside the database, made when they are not there."""
+
+import base64
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pydantic import SecretStr
+
+from ouija_es.config import KEY_BYTES, Settings, key_bytes
+from ouija_es.errors import StartError
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """32 secret bytes and where they came from."""
+
+    raw: bytes = field(repr=False)
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The key that wraps session keys, and the one that signs the ledger."""
+
+    vault: Key
+    ledger: Key
+
+    @property
+    def vault_key(self) -> bytes:
+        """AES-256 key of the vault."""
+        return self.vault.raw
+
+    def vault_fingerprint(self) -> str:
+        """Tells one vault key from another and gives nothing of it away."""
+        return hashlib.sha256(b"ouija.vault-fingerprint|" + self.vault.raw).hexdigest()[:16]
+
+    def ledger_public_key(self) -> str:
+        """The Ed25519 public key that belongs to the ledger key, base64url."""
+        public = Ed25519PrivateKey.from_private_bytes(self.ledger.raw).public_key()
+        return encoded(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
+
+
+def keyring(settings: Settings) -> Keyring:
+    """The keys in force. Raises StartError if a key file cannot be made or read."""
+    database = settings.database_path
+    return Keyring(
+        vault=_key("VAULT_KEY", settings.vault_key, database.with_name(database.name + ".vault-key")),
+        ledger=_key("LEDGER_KEY", settings.ledger_key, database.with_name(database.name + ".ledger-key")),
+    )
+
+
+def encoded(raw: bytes) -> str:
+    """base64url without padding, as the settings take it."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def new_key() -> str:
+    """A fresh key for VAULT_KEY or LEDGER_KEY."""
+    return encoded(secrets.token_bytes(KEY_BYTES))
+
+
+def _key(name: str, setting: SecretStr | None, path: Path) -> Key:
+    if setting is not None:
+        return Key(key_bytes(setting), f"{name} in the environment")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_once(path)
+        return Key(key_bytes(SecretStr(path.read_text(encoding="ascii").strip())), str(path))
+    except (OSError, ValueError) as error:
+        raise StartError(f"the key file cannot be used: {path}: {error}") from error
+
+
+def _make_once(path: Path) -> None:
+    """Writes a new key under another name first, so that a key file is whole or not there, also after a crash."""
+    if path.exists():
+        return
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
+    fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write(new_key() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(scratch, path)
+        except FileExistsError:
+            return  # another process was faster; its key counts
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        scratch.unlink()

@@ -1,0 +1,109 @@
+"""Reads the event log, on connections of its own: a read never waits for the writer. Blocking: call it in a thread."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+
+from ouija_es.domain.events import FINAL, TOPIC_OF, Asked, Event, PolicyAdopted
+from ouija_es.store.mapper import opened, to_event
+from ouija_es.store.sqlite import open_recorder
+from ouija_es.store.vault import SealingKey, Vault
+
+_ASKED = TOPIC_OF[Asked]
+_POLICY = TOPIC_OF[PolicyAdopted]
+_FINAL = ",".join(f"'{TOPIC_OF[event]}'" for event in FINAL)
+
+_STREAM = (
+    "SELECT position, originator_version, topic, state FROM stored_events WHERE originator_id=? "
+    "ORDER BY originator_version"
+)
+_QUESTIONS_OF_SESSION = (
+    "SELECT originator_id FROM stored_events "
+    f"WHERE topic='{_ASKED}' AND json_extract(CAST(state AS TEXT), '$.sessionId')=? ORDER BY position DESC LIMIT ?"
+)
+# A start records its policy together with what it found unfinished, so nothing older than the last policy is open.
+_UNFINISHED = (
+    "SELECT originator_id, MAX(originator_version) FROM stored_events "
+    f"WHERE position > (SELECT COALESCE(MAX(position), 0) FROM stored_events WHERE topic='{_POLICY}') "
+    f"GROUP BY originator_id HAVING MAX(topic IN ({_FINAL})) = 0"
+)
+
+
+class Recorded(NamedTuple):
+    """An event and its place: in the log, and in its stream."""
+
+    position: int
+    stream: UUID
+    version: int
+    topic: str
+    event: Event
+
+
+class EventLog:
+    """Queries over the log of one database file, which must be there."""
+
+    def __init__(self, path: Path, vault: Vault) -> None:
+        self._recorder = open_recorder(path, create=False)
+        self._vault = vault
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._recorder.datastore.close()
+
+    def stream(self, question_id: UUID) -> list[Recorded]:
+        """A question's events in order, texts still sealed; empty if there is no such stream."""
+        rows = self._select(_STREAM, [question_id.hex])
+        return [
+            Recorded(row[0], question_id, row[1], row[2], to_event(StoredEvent(question_id, *row[1:]))) for row in rows
+        ]
+
+    def history(self, question_id: UUID, key: SealingKey | None) -> list[Recorded]:
+        """A question's events with texts in the clear; sealed as they are if the session's key is gone."""
+        events = self.stream(question_id)
+        if key is None:
+            return events
+        return [it._replace(event=opened(question_id, it.version, it.event, key)) for it in events]
+
+    def question(self, question_id: UUID) -> list[Recorded]:
+        """As `history`, with the key looked up; empty if there is no such question."""
+        events = self.stream(question_id)
+        if not events or not isinstance(events[0].event, Asked):
+            return []
+        return self.history(question_id, self.session_key(events[0].event.session_id))
+
+    def session(self, session_id: UUID) -> list[list[Recorded]]:
+        """The histories of a session's questions, oldest first; empty if it is not known."""
+        key = self.session_key(session_id)
+        return [self.history(question_id, key) for question_id in self.questions_of(session_id)]
+
+    def questions_of(self, session_id: UUID, *, newest: int = -1) -> list[UUID]:
+        """The questions of a session, oldest first; only the `newest` so many if given."""
+        rows = self._select(_QUESTIONS_OF_SESSION, [str(session_id), newest])
+        return [UUID(row[0]) for row in reversed(rows)]
+
+    def session_key(self, session_id: UUID) -> SealingKey | None:
+        """The key of a session; None if it never was or has been erased. Raises SealBroken under another vault key."""
+        for row in self._select("SELECT wrapped FROM session_keys WHERE session_id=?", [session_id.hex]):
+            return self._vault.unwrap(session_id, row[0])
+        return None
+
+    def unfinished(self) -> list[tuple[UUID, int]]:
+        """Questions without a last event since the last start, with the number of events they have."""
+        return [(UUID(row[0]), row[1]) for row in self._select(_UNFINISHED, [])]
+
+    def rows_after(self, position: int, limit: int) -> Iterator[tuple[int, StoredEvent]]:
+        """The log in order: (position, row), beginning behind `position`."""
+        for row in self._select(
+            "SELECT position, originator_id, originator_version, topic, state FROM stored_events "
+            "WHERE position>? ORDER BY position LIMIT ?",
+            [position, limit],
+        ):
+            yield row[0], StoredEvent(UUID(row[1]), row[2], row[3], row[4])
+
+    def _select(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
+        with self._recorder.datastore.transaction(commit=False) as cursor:
+            cursor.execute(statement, parameters)
+            return list(cursor.fetchall())

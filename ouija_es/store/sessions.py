@@ -1,0 +1,87 @@
+"""What is known of sessions: a bounded memory of this process, filled from the log when a session is not in it."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from uuid import UUID
+
+from ouija_es.domain.events import Answered, AnsweredTexts, Asked, AskedTexts, Event
+from ouija_es.domain.persona import HISTORY_EXCHANGES, Exchange
+from ouija_es.ids import uuid7
+from ouija_es.store.log import EventLog
+from ouija_es.store.vault import SealingKey, Vault
+
+LIMIT = 4_096
+"""Sessions kept in memory: at most some 10 MB."""
+
+
+class Session:
+    """A visitor's key and last exchanges."""
+
+    __slots__ = ("exchanges", "id", "key", "previous_canned_id", "wrapped_key")
+
+    def __init__(self, session_id: UUID, key: SealingKey, wrapped_key: bytes | None) -> None:
+        self.id = session_id
+        self.key = key
+        self.wrapped_key = wrapped_key
+        """To be stored with the first event; None once it is."""
+        self.exchanges: deque[Exchange] = deque(maxlen=HISTORY_EXCHANGES)
+        self.previous_canned_id: str | None = None
+
+    def remember(self, question: str, answer: AnsweredTexts) -> None:
+        """Adds an exchange. What was answered out of character is never told to a model later on."""
+        if not answer.safety:
+            self.exchanges.append(Exchange(question, answer.response))
+        self.previous_canned_id = answer.canned_answer_id
+
+
+class Sessions:
+    """Opens sessions and finds them again. Used on one event loop."""
+
+    def __init__(self, log: EventLog, vault: Vault, *, limit: int = LIMIT) -> None:
+        self._log = log
+        self._vault = vault
+        self._limit = limit
+        self._known: OrderedDict[UUID, Session] = OrderedDict()
+
+    def open(self) -> Session:
+        """A new session; it exists once its first event is recorded."""
+        session_id = uuid7()
+        return Session(session_id, *self._vault.new_key(session_id))
+
+    def keep(self, session: Session) -> None:
+        """Keeps a recorded session in memory, at the cost of the one not used for longest."""
+        self._known[session.id] = session
+        self._known.move_to_end(session.id)
+        while len(self._known) > self._limit:
+            self._known.popitem(last=False)
+
+    async def find(self, session_id: UUID) -> Session | None:
+        """The session, from memory or from the log; None if it never was or has been erased."""
+        session = self._known.get(session_id)
+        if session is None:
+            session = await asyncio.to_thread(self._read, session_id)
+            if session is None:
+                return None
+            # Two asks may have read it at once: both go on with the first one's object.
+            session = self._known.get(session_id, session)
+        self.keep(session)
+        return session
+
+    def _read(self, session_id: UUID) -> Session | None:
+        key = self._log.session_key(session_id)
+        if key is None:
+            return None
+        session = Session(session_id, key, None)
+        for question_id in self._log.questions_of(session_id, newest=HISTORY_EXCHANGES):
+            _recall(session, [it.event for it in self._log.history(question_id, key)])
+        return session
+
+
+def _recall(session: Session, events: Sequence[Event]) -> None:
+    question = None
+    for event in events:
+        if isinstance(event, Asked) and isinstance(event.texts, AskedTexts):
+            question = event.texts.question
+        elif isinstance(event, Answered) and isinstance(event.texts, AnsweredTexts) and question is not None:
+            session.remember(question, event.texts)

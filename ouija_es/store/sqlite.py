@@ -1,0 +1,143 @@
+"""The eventsourcing library's SQLite recorder, made durable and given the tables this service owns.
+
+Layers (one transaction reaches from top to bottom):
+    recorder.GroupCommit      one writer thread, one fsync for everybody waiting
+    EventRecorder             rows of events, and the session keys that came with them
+    eventsourcing.sqlite      connections and transactions
+"""
+
+import fcntl
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.sqlite import (
+    SQLiteApplicationRecorder,
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteDatastore,
+    SQLiteFactory,
+)
+
+from ouija_es.errors import StartError
+
+BUSY_TIMEOUT_SECONDS = 2
+
+# The position is an explicit AUTOINCREMENT key: an implicit rowid may be renumbered by VACUUM, a plain one used again.
+# The two partial indexes find a session's questions and the policies in the log itself, so that no second table has to be
+# kept in step with it. CAST, because the state is a BLOB and newer SQLite takes a BLOB for its own binary JSON.
+TABLES = (
+    (
+        "CREATE TABLE IF NOT EXISTS stored_events (position INTEGER PRIMARY KEY AUTOINCREMENT, originator_id TEXT NOT NULL, "
+        "originator_version INTEGER NOT NULL, topic TEXT NOT NULL, state BLOB NOT NULL, "
+        "UNIQUE (originator_id, originator_version))"
+    ),
+    (
+        "CREATE INDEX IF NOT EXISTS asked_by_session ON stored_events (json_extract(CAST(state AS TEXT), '$.sessionId')) "
+        "WHERE topic = 'ouija.Asked.v1'"
+    ),
+    "CREATE INDEX IF NOT EXISTS policies ON stored_events (position) WHERE topic = 'ouija.PolicyAdopted.v1'",
+    "CREATE TABLE IF NOT EXISTS session_keys (session_id TEXT PRIMARY KEY, wrapped BLOB NOT NULL) WITHOUT ROWID",
+    (
+        "CREATE TABLE IF NOT EXISTS canned_answers (id TEXT PRIMARY KEY, personality TEXT NOT NULL, language TEXT NOT NULL, "
+        "category TEXT NOT NULL, text TEXT NOT NULL UNIQUE, keywords TEXT NOT NULL) WITHOUT ROWID"
+    ),
+    "CREATE TABLE IF NOT EXISTS metadata (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+
+
+class _ConnectionPool(SQLiteConnectionPool):
+    def _create_connection(self) -> SQLiteConnection:
+        connection = super()._create_connection()
+        cursor = connection.cursor()
+        # FULL: a commit is in the file before it is reported; WAL alone would sync only at checkpoints under NORMAL.
+        # secure_delete: what is deleted (a session's key) is overwritten, not merely unlinked.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA secure_delete=ON")
+        return connection
+
+
+class EventRecorder(SQLiteApplicationRecorder):
+    """Appends events of many streams, and the wrapped keys of new sessions, in one transaction."""
+
+    def __init__(self, datastore: SQLiteDatastore, events_table_name: str = "stored_events") -> None:
+        super().__init__(datastore, events_table_name)
+        self.insert_events_statement = (
+            f"INSERT INTO {events_table_name} (originator_id, originator_version, topic, state) VALUES (?,?,?,?)"
+        )
+        self.select_events_statement = (
+            f"SELECT originator_id, originator_version, topic, state FROM {events_table_name} WHERE originator_id=? "
+        )
+
+    def construct_create_table_statements(self) -> list[str]:
+        return list(TABLES)
+
+    def _insert_events(
+        self,
+        c: SQLiteCursor,
+        stored_events: Sequence[StoredEvent],
+        *,
+        session_keys: Iterable[tuple[UUID, bytes]] = (),
+        **kwargs: Any,
+    ) -> Sequence[int] | None:
+        c.executemany("INSERT INTO session_keys VALUES (?,?)", [(key[0].hex, key[1]) for key in session_keys])
+        return super()._insert_events(c, stored_events, **kwargs)
+
+
+class Factory(SQLiteFactory):
+    """Builds the durable recorder for `SQLITE_DBNAME`."""
+
+    application_recorder_class = EventRecorder
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        pool = self.datastore.pool
+        self.datastore.pool = _ConnectionPool(db_name=pool.db_name, lock_timeout=BUSY_TIMEOUT_SECONDS)
+        pool.close()
+
+
+def open_recorder(path: Path, *, create: bool = True) -> EventRecorder:
+    """The recorder on a database file; `create` makes the file and its tables. Raises the library's errors."""
+    mode = "rwc" if create else "rw"
+    factory = Factory(
+        {"SQLITE_DBNAME": f"{path.absolute().as_uri()}?mode={mode}", "CREATE_TABLE": "y" if create else "n"}
+    )
+    recorder = factory.application_recorder()
+    if not isinstance(recorder, EventRecorder):
+        raise TypeError(type(recorder))
+    return recorder
+
+
+class DataFolderLock:
+    """Held by whoever writes: one process at a time may append to a database file.
+
+    An flock on a file of its own: the kernel lets go of it however the process ends, and SQLite's own locks stay alone.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + ".lock")
+        self._fd: int | None = None
+
+    def acquire(self) -> None:
+        """Takes the lock, making the folder if need be. Raises StartError if another process has it."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartError(f"the data folder cannot be used: {error.strerror}: {self._path.parent}") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            raise StartError(f"another process is writing to this data folder: {self._path.parent}") from error
+        self._fd = fd
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
