@@ -6,7 +6,9 @@ Reads `safety_questions.tsv` beside it (language, at_risk, question). Exit code 
 import csv
 import json
 import sys
+import time
 import timeit
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,6 +21,11 @@ RECALL, PRECISION = 0.97, 0.95
 def load_screen() -> SafetyScreen:
     folder = files("seeds") / "safety"
     return SafetyScreen({lang: json.loads((folder / f"{lang}.json").read_text("utf-8")) for lang in Language})
+
+
+def ask_all(screen: SafetyScreen, questions: list[str]) -> None:
+    for question in questions:
+        screen.at_risk(question)
 
 
 def main(path: Path) -> int:
@@ -38,11 +45,12 @@ def main(path: Path) -> int:
                 for question in sorted(questions):
                     print(f"  {name}: {question}")
     for name, sample in (
-        ("the set", [row["question"] for row in rows]),
+        ("the near misses", [row["question"] for row in rows if row["at_risk"] == "no"]),
+        ("the questions at risk", [row["question"] for row in rows if row["at_risk"] == "yes"]),
         ("60 characters, no risk", ["¿Encontraré por fin el amor de mi vida en el próximo verano?"]),
         ("500 characters, no risk", [("¿Encontraré por fin el amor que quiero en el verano? " * 10)[:500]]),
     ):
-        seconds = min(timeit.repeat(lambda sample=sample: [screen.at_risk(q) for q in sample], number=20, repeat=5))
+        seconds = min(timeit.repeat(partial(ask_all, screen, sample), number=20, repeat=5, timer=time.process_time))
         print(f"{seconds / 20 / len(sample) * 1e6:.1f} µs a call ({name})")
     return int(recall < RECALL or precision < PRECISION)
 

@@ -138,7 +138,7 @@ class Service:
             try:
                 answers = seeds.load_answers()
                 if seed(recorder, answers):
-                    log.info(f"Seeded {len(answers)} responses")
+                    log.info("Seeded %d responses", len(answers))
                 return read_answers(recorder)
             finally:
                 recorder.datastore.close()
@@ -223,6 +223,8 @@ def _tiers(settings: Settings, canned: Canned, clock: Clock) -> list[Tier]:
 
 async def _on_request_error(req: Request, resp: Response, error: RequestError, params: dict[str, Any]) -> None:
     del params
+    if error.status >= falcon.http_status_to_code(falcon.HTTP_500):
+        log.warning("not answered", kind=error.type, trace_id=req.context.trace_id, route=req.uri_template)
     write_request_error(resp, error, req.context.trace_id)
 
 

@@ -1,13 +1,14 @@
-"""The ASGI entry point for any server: `uvicorn --factory ouija_es.asgi:create`, one process, as it holds the data folder."""
+"""The ASGI entry point for any server, one process: `uvicorn --factory ouija_es.asgi:create`."""
 
-from typing import Any
+import falcon.asgi
+from falcon.asgi import Request, Response
 
 from ouija_es.app import create_app
 from ouija_es.config import read_settings
 from ouija_es.telemetry.logs import configure_logs
 
 
-def create() -> Any:
+def create() -> falcon.asgi.App[Request, Response]:
     """The application with settings from the environment. Raises ConfigError, StartError."""
     settings = read_settings()
     configure_logs(settings.log_level, settings.effective_log_format)

@@ -78,7 +78,7 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
             timeout_graceful_shutdown=round(settings.answer_deadline_seconds) + 1,
         )
     )
-    # When it has stopped, uvicorn raises the signal again for whoever handled it before: that is here, and means success.
+    # Once stopped, uvicorn raises the signal again for whoever handled it before: that is here, and means success.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     server.run()

@@ -86,7 +86,7 @@ def _database_url(value: str) -> str:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file a database URL names: `file:PATH` or `sqlite:///PATH`; None for anything else, also for no file at all."""
+    """The file that `file:PATH` or `sqlite:///PATH` names; None for anything else."""
     for prefix in ("sqlite:///", "file:"):
         if url.startswith(prefix):
             path = url.removeprefix(prefix)
@@ -118,7 +118,7 @@ def _later(text: str) -> dict[str, Any]:
 
 
 class Settings(BaseSettings):
-    """All of the environment. `Settings()` raises pydantic's ValidationError; `read_settings` words it for an operator."""
+    """All of the environment. Raises pydantic's ValidationError; `read_settings` words it for an operator."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=False)
 
@@ -231,6 +231,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, then files of secrets; no .env file and nothing else."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, SecretFiles(settings_cls)
 
@@ -239,6 +240,7 @@ class SecretFiles(PydanticBaseSettingsSource):
     """Reads `NAME` of a secret from the file that `NAME_FILE` names, without its last newline."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The secret's text if a file is named for it; `UNREADABLE` if that cannot be read."""
         path = os.environ.get(f"{field_name.upper()}_FILE")
         if path is None or not is_secret(field):
             return None, field_name, False
@@ -249,6 +251,7 @@ class SecretFiles(PydanticBaseSettingsSource):
             return UNREADABLE, field_name, False
 
     def __call__(self) -> dict[str, Any]:
+        """All secrets that come from files."""
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         return {name: value for name, value in found.items() if value is not None}
 

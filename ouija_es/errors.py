@@ -2,7 +2,7 @@
 
 OuijaError
 ├── StartError              the service cannot start; one line says why (CLI exit code 1)
-├── ProviderError           a provider's try failed, for one reason of the closed set; only the fallback chain catches it
+├── ProviderError           a provider's try failed, for one reason of the closed set; only the chain catches it
 └── RequestError            what a client is told; the HTTP status stands at the leaves
     ├── MalformedRequest        400
     ├── WrongToken              401

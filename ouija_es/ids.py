@@ -13,8 +13,8 @@ _RANDOM_62 = (1 << 62) - 1
 def uuid7() -> UUID:
     """A new id: 48 bits of Unix milliseconds and 74 random bits of the operating system.
 
-    A session's id is its holder's secret. The usual generators count up within a millisecond and leave 32 bits to guess;
-    here every bit but the time is fresh.
+    A session's id is its holder's secret. The usual generators count up within a millisecond and leave 32 bits to
+    guess; here every bit but the time is fresh.
     """
     random = int.from_bytes(os.urandom(10))
     return UUID(

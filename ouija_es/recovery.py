@@ -38,7 +38,7 @@ class Recovery:
         self._watched: dict[UUID, float] = {}
 
     async def start(self, policy: PolicyAdopted) -> int:
-        """Records the policy, and with it, in one transaction, the end of what an earlier process left; returns how many.
+        """Records the policy and, in the same transaction, the end of what an earlier process left; returns how many.
 
         Raises StoreUnavailable.
         """

@@ -32,5 +32,5 @@ def load_safety_words() -> dict[Language, SafetyWords]:
     return {language: _read("safety", f"{language}.json") for language in Language}
 
 
-def _read(*path: str) -> Any:
+def _read(*path: str) -> Any:  # noqa: ANN401 - JSON of the caller's shape
     return json.loads(files(__name__).joinpath(*path).read_bytes())

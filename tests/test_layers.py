@@ -11,6 +11,8 @@ PACKAGE = "ouija_es"
 
 LEAVES = {"config", "errors", "clock", "ids"}
 """Time, ids, settings and the error tree: for all above the domain."""
+LOG = {"recovery", "timeline"}
+"""What is done with the log as a whole: finishing what a dead process left, and telling it to a person."""
 READ_SIDE = {"projections", "store", "domain"}
 FLOW = {"seance", "fallback", "providers"} | READ_SIDE
 
@@ -24,20 +26,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "projections": LEAVES | {"store", "domain"},
     "providers": LEAVES | {"domain"},
     "fallback": LEAVES | {"providers", "domain"},
+    "recovery": LEAVES | READ_SIDE,
+    "timeline": {"domain", "store"},
     "telemetry": LEAVES | {"domain"},
     "seance": LEAVES | {"telemetry", "fallback", "providers"} | READ_SIDE,
     "web": set(),
     "resources": LEAVES | {"telemetry", "web"} | FLOW,
-    "app": LEAVES | {"telemetry", "web", "resources"} | FLOW,
+    "app": LEAVES | {"telemetry", "web", "resources"} | LOG | FLOW,
     "asgi": LEAVES | {"telemetry", "app"},
-    "cli": LEAVES | {"telemetry", "app", "asgi"} | FLOW,
+    "cli": LEAVES | {"telemetry", "app", "asgi"} | LOG | FLOW,
     "__main__": {"cli"},
     "__init__": set(),
 }
 """Layer (top-level module of the package) to what it may import; itself and the version are free."""
 
 BUILDERS = {"app", "cli"}
-BUILT = {"resources", "seance", "fallback", "providers", "projections", "store"}
+BUILT = {"resources", "seance", "fallback", "providers", "projections", "store", "recovery"}
 BUILT_ANYWHERE = {
     "Deadline": "one is made at the door for every ask",
 }

@@ -3,12 +3,16 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -82,11 +86,15 @@ def test_no_module_is_longer_than_300_lines() -> None:
     assert {str(path): length for path, length in lengths.items() if length > 300} == {}
 
 
-def make(*arguments: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Runs make as a user would, not as a part of the make that runs the tests."""
-    kept = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
     command = ["make", *arguments]
-    return subprocess.run(command, cwd=folder, env=kept | environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=outside_make(), capture_output=True, text=True, check=False)
+
+
+def outside_make() -> dict[str, str]:
+    """The environment without what the make that runs the tests put there."""
+    return {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
 
 
 def test_make_alone_lists_every_target(require: Callable[[str, bool], None]) -> None:
@@ -152,6 +160,35 @@ def test_an_unfit_python_is_refused_in_one_line(checkout: Path, script: str, mes
     assert message in said[0]
     assert done.returncode == 2
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(300)
+def test_make_serve_answers_from_a_bare_checkout(tmp_path: Path, require: Callable[[str, bool], None]) -> None:
+    require("make", shutil.which("make") is not None)
+    folder = tmp_path / "a checkout"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".git", ".venv*", ".*_cache", "__pycache__"))
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["make", "serve", f"PYTHON={sys.executable}", f"PORT={port}", "OLLAMA_URL="]
+    with subprocess.Popen(command, cwd=folder, env=outside_make(), stdout=subprocess.DEVNULL) as serving:
+        try:
+            body = wait_for_answer(f"http://127.0.0.1:{port}", serving)
+        finally:
+            serving.terminate()
+    assert body["source"] == "database"
+    assert body["response"]
+
+
+def wait_for_answer(url: str, serving: subprocess.Popen[bytes]) -> dict[str, Any]:
+    while True:
+        assert serving.poll() is None
+        try:
+            return httpx.post(f"{url}/ouija/ask", json={"question": "¿Encontraré el amor?"}).raise_for_status().json()
+        except httpx.ConnectError:
+            time.sleep(0.2)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any, Final, Self
 
 from ouija_es.domain.vocabulary import Category, Language
@@ -11,8 +13,8 @@ SPECIFICITY: Final = (
     Category.DEATH,
     Category.HEALTH,
     Category.FAMILY,
-    Category.LOVE,
     Category.MONEY,
+    Category.LOVE,
     Category.CAREER,
     Category.SPIRITUALITY,
     Category.GENERAL,
@@ -20,14 +22,9 @@ SPECIFICITY: Final = (
 )
 """Who wins a tie, first to last. That it is about the time ahead is the least that can be said of a question."""
 
-LEVELS: Final = {"decisive": 8, "strong": 4, "medium": 2, "weak": 1, "neutral": 0}
-"""What a match counts. Each level counts once: three relatives in a question are no stronger a sign than one."""
-
-_SHIFT: Final = {category: 4 * place for place, category in enumerate(SPECIFICITY)}
-_LEVEL_BITS: Final = 0b1111
-_CLEAR: Final = LEVELS["decisive"] | LEVELS["strong"]
-_HIGHEST: Final = tuple(1 << level.bit_length() >> 1 for level in range(16))
-_BACKGROUND: Final = frozenset({Category.GENERAL, Category.FUTURE})  # hints of these two add nothing to a clear sign
+LEVELS: Final = ("neutral", "weak", "medium", "strong", "decisive")
+"""What an entry is worth. The highest level that matched decides, not the number of matches: a question with three
+relatives in it is no more about family than one with one."""
 
 _START, _END = "^", "$"
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -36,8 +33,7 @@ _JOINERS: Final = dict.fromkeys((  # apostrophes and what a keyboard types for t
     0x27, 0x60, 0xAD, 0xB4, 0x2BC, 0x2018, 0x2019, 0xFF07, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF,
 ))  # fmt: skip
 
-Votes = int
-Phrase = tuple[tuple[str, ...], Votes]  # the words after the first
+Votes = int  # a set of (level, category), one bit each; the more a pair counts, the higher its bit
 
 
 def fold(text: str) -> list[str]:
@@ -49,8 +45,32 @@ def fold(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
+class _Node:
+    """What may follow in a phrase, as whole words and as starts of words, and what it says if it ends here."""
+
+    __slots__ = ("lengths", "starts", "votes", "words")
+
+    def __init__(self) -> None:
+        self.votes: Votes | None = None
+        self.words: dict[str, _Node] = {}
+        self.starts: dict[str, _Node] = {}
+        self.lengths: list[int] = []  # of the starts, ascending
+
+    def child(self, entry: str) -> "_Node":
+        if not entry.endswith("*"):
+            return self.words.setdefault(entry, _Node())
+        start = entry[:-1]
+        self.lengths = sorted({*self.lengths, len(start)})
+        return self.starts.setdefault(start, _Node())
+
+    def following(self, token: str) -> list["_Node"]:
+        """Whole word first, then the starts from short to long."""
+        found = [self.words[token]] if token in self.words else []
+        return found + [self.starts[token[:n]] for n in self.lengths if token[:n] in self.starts]
+
+
 class Lexicon:
-    """One language's entries, indexed by their first word.
+    """One language's entries.
 
     An entry is a word (`amor`), the start of one (`enamor*`), the end of one (`*aremos`) or a phrase of several words
     and starts (`alma gemel*`), in which `^` and `$` are the ends of the question. Of what fits at a place the longest
@@ -66,67 +86,55 @@ class Lexicon:
     ) -> None:
         self.function_words = frozenset(function_words)
         self._spellings = dict(spellings)
-        self._words: dict[str, Votes] = {}
-        self._starts: dict[str, Votes] = {}
+        self._root = _Node()
         self._ends: dict[str, Votes] = {}
-        self._phrases: dict[str, dict[tuple[str, ...], Votes]] = {}
-        self._phrase_starts: dict[str, dict[tuple[str, ...], Votes]] = {}
         for category, levels in lists.items():
             for level, entries in levels.items():
                 for entry in entries:
-                    self._add(entry, LEVELS[level] << _SHIFT[category])
-        for word, votes in list(self._words.items()):
-            for form in plurals(word):
-                self._words.setdefault(form, votes)
-        self._start_lengths = sorted({len(start) for start in (*self._starts, *self._phrase_starts)})
+                    self._add(entry, _vote(category, level))
+        for word, node in list(self._root.words.items()):
+            for form in plurals(word) if node.votes is not None else ():
+                other = self._root.words.setdefault(form, _Node())
+                other.votes = node.votes if other.votes is None else other.votes
         self._end_lengths = sorted({len(end) for end in self._ends}, reverse=True)
-        known = {*self._words, *self._phrases, *self.function_words}
+        known = {*self._root.words, *self.function_words}
         self._known = {word: self._meaning(word) for word in known}  # so that only rare words are looked up by parts
 
     def _add(self, entry: str, votes: Votes) -> None:
-        head, *rest = entry.split()
-        if rest:
-            index = self._phrase_starts if head.endswith("*") else self._phrases
-            phrases = index.setdefault(head.rstrip("*"), {})
-            phrases[tuple(rest)] = phrases.get(tuple(rest), 0) | votes
+        if entry.startswith("*"):
+            self._ends[entry[1:]] = self._ends.get(entry[1:], 0) | votes
             return
-        singles = self._ends if head.startswith("*") else self._starts if head.endswith("*") else self._words
-        word = head.strip("*")
-        singles[word] = singles.get(word, 0) | votes
+        node = self._root
+        for part in entry.split():
+            node = node.child(part)
+        node.votes = votes | (node.votes or 0)
 
     def votes(self, words: Iterable[str]) -> Votes:
-        """Four bits for each category, in the order of `SPECIFICITY`: the levels at which something matched."""
+        """What the words say, taken together."""
         spellings, known = self._spellings, self._known
         tokens = [_START, *[spellings.get(word, word) for word in words], _END]
         votes, place, end = 0, 0, len(tokens)
         while place < end:
-            alone, phrases = known.get(tokens[place]) or self._meaning(tokens[place])
-            place += 1
-            for rest, found in phrases:
-                if _follows(tokens, place, rest):
-                    votes |= found
-                    place += len(rest)
-                    break
-            else:
-                votes |= alone
+            found, nodes = known.get(tokens[place]) or self._meaning(tokens[place])
+            reached = place = place + 1
+            while nodes and reached < end:
+                nodes = [child for node in nodes for child in node.following(tokens[reached])]
+                reached += 1
+                ending = [node.votes for node in nodes if node.votes is not None]
+                if ending:
+                    place, found = reached, reduce(or_, ending)
+            votes |= found
         return votes
 
-    def _meaning(self, token: str) -> tuple[Votes, Sequence[Phrase]]:
-        """What a token says alone, and the phrases it may begin, longest first."""
-        by_start: Votes | None = None
-        phrases = self._phrases.get(token)
-        for length in self._start_lengths:
-            if length > len(token):
-                break
-            start = token[:length]
-            by_start = self._starts.get(start, by_start)
-            if start in self._phrase_starts:
-                phrases = {**(phrases or {}), **self._phrase_starts[start]}
-        alone = self._words.get(token, by_start)
-        if alone is None:
-            ends = (self._ends.get(token[-length:]) for length in self._end_lengths if length < len(token))
-            alone = next((votes for votes in ends if votes is not None), 0)
-        return alone, sorted(phrases.items(), key=_by_length) if phrases else ()
+    def _meaning(self, token: str) -> tuple[Votes, list[_Node]]:
+        """What a token says alone, and where the phrases that it may begin go on."""
+        nodes = self._root.following(token)
+        alone = [node.votes for node in nodes if node.votes is not None]
+        if alone:
+            votes = alone[0] if token in self._root.words and self._root.words[token].votes is not None else alone[-1]
+        else:
+            votes = next((self._ends[token[-n:]] for n in self._end_lengths if token[-n:] in self._ends), 0)
+        return votes, [node for node in nodes if node.words or node.starts]
 
 
 def plurals(word: str) -> tuple[str, ...]:
@@ -134,19 +142,6 @@ def plurals(word: str) -> tuple[str, ...]:
     if len(word) < 3 or word[-1] == "s":
         return ()
     return (word + "s",) if word[-1] in "aeiou" else (word + "s", word + "es")
-
-
-def _by_length(phrase: Phrase) -> int:
-    return -len(phrase[0])
-
-
-def _follows(tokens: Sequence[str], place: int, rest: tuple[str, ...]) -> bool:
-    if place + len(rest) > len(tokens):
-        return False
-    for token, wanted in zip(tokens[place:], rest, strict=False):
-        if token != wanted and not (wanted[-1] == "*" and token.startswith(wanted[:-1])):
-            return False
-    return True
 
 
 class Classifier:
@@ -159,7 +154,7 @@ class Classifier:
     def from_lists(cls, lists: Mapping[Language, Mapping[str, Any]]) -> Self:
         """From `seeds/categories/<language>.json`: each category's entries by level, `spellings`, `function_words`.
 
-        Raises ValueError for an unknown category, KeyError for an unknown level or a missing part.
+        Raises ValueError for an unknown category or level, KeyError for a missing part.
         """
         return cls({language: _lexicon(parts) for language, parts in lists.items()})
 
@@ -168,7 +163,7 @@ class Classifier:
         words = fold(question)
         for lexicon in self._readings(words, language):
             if votes := lexicon.votes(words):
-                return self._told_at_the_end(question, lexicon) or _winner(votes)
+                return _winner(_asked(question, lexicon) or votes)
         return Category.GENERAL
 
     def _readings(self, words: Sequence[str], language: Language) -> list[Lexicon]:
@@ -183,15 +178,12 @@ class Classifier:
                     readings.insert(0 if theirs > own else 1, other)
         return readings
 
-    @staticmethod
-    def _told_at_the_end(question: str, lexicon: Lexicon) -> Category | None:
-        """A story ends with what is asked: its last sentence decides if it says strongly what it is about."""
-        sentences = [sentence for sentence in _SENTENCE_END.split(question) if sentence and not sentence.isspace()]
-        if len(sentences) < 2:
-            return None
-        votes = lexicon.votes(fold(sentences[-1]))
-        winner = _winner(votes)
-        return winner if votes >> _SHIFT[winner] & _CLEAR and winner not in _BACKGROUND else None
+
+def _asked(question: str, lexicon: Lexicon) -> Votes:
+    """A story ends with what it asks: the votes of the last sentence, if they name a subject beyond doubt, else none."""
+    *story, last = filter(str.strip, _SENTENCE_END.split(question))
+    votes = lexicon.votes(fold(last)) if story else 0
+    return votes if votes >= _BEYOND_DOUBT and _winner(votes) not in _BACKDROP else 0
 
 
 def _lexicon(parts: Mapping[str, Any]) -> Lexicon:
@@ -199,12 +191,15 @@ def _lexicon(parts: Mapping[str, Any]) -> Lexicon:
     return Lexicon(lists, parts["spellings"], parts["function_words"])
 
 
+def _vote(category: Category, level: str) -> Votes:
+    """Raises ValueError for a level that does not exist."""
+    worth = LEVELS.index(level)
+    return 1 << (worth * len(Category) - 1 - SPECIFICITY.index(category)) if worth else 0
+
+
 def _winner(votes: Votes) -> Category:
-    best, winner = 0, Category.GENERAL
-    for category, shift in _SHIFT.items():
-        level = votes >> shift & _LEVEL_BITS
-        if category in _BACKGROUND:
-            level = _HIGHEST[level]
-        if level > best:
-            best, winner = level, category
-    return winner
+    return SPECIFICITY[-votes.bit_length() % len(Category)]
+
+
+_BEYOND_DOUBT: Final = _vote(Category.FUTURE, "strong")
+_BACKDROP: Final = frozenset({Category.GENERAL, Category.FUTURE})

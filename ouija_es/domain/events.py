@@ -1,9 +1,9 @@
 """The stored format: what happened to a question, one immutable fact per event.
 
 On disk an event is a row: stream (UUIDv7), version (1…n), topic (`ouija.<Name>.v<N>`) and state, the JSON of the fields
-below in camelCase. `texts` tells about a person: in the row it is sealed, base64 of the bytes that `store.vault` describes.
-`docs/events.md` is the format's description and `tests/domain/golden_events.jsonl` holds every version ever stored: a field
-may be added with a default, nothing may be renamed or removed without a new version.
+below in camelCase. `texts` tells about a person: in the row it is sealed, base64 of what `store.vault` describes.
+`docs/events.md` describes the format, `tests/domain/golden_events.jsonl` holds every version ever stored: a field may be
+added with a default, nothing may be renamed or removed without a new version.
 
 Times are UTC (RFC 3339). Durations are whole milliseconds: sums of floats would depend on how a log is read in batches.
 """
@@ -35,7 +35,7 @@ class TierPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PolicyAdopted(Event, frozen=True, kw_only=True):
-    """A process started with these values; every decision it makes follows from them and from what its events say.
+    """A process started with these values: its decisions follow from them and from what its events say.
 
     `*_digest` are SHA-256 prefixes of the data that decides: a canned answer or a category can be looked up again only
     in the same data.
@@ -58,7 +58,10 @@ class AskedTexts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Asked(Event, frozen=True, kw_only=True):
-    """A question came in. `opens_session`: it is the session's first. `exchanges`: how many earlier ones were sent along."""
+    """A question came in.
+
+    `opens_session`: it is the session's first. `exchanges`: how many earlier ones of the session were sent along.
+    """
 
     session_id: UUID
     opens_session: bool
@@ -103,7 +106,7 @@ class AttemptSkipped(Event, frozen=True, kw_only=True):
 
 
 class AttemptSucceeded(Event, frozen=True, kw_only=True):
-    """A provider answered. `reason` is null or `truncated`. Tokens are the provider's own count, null if it gave none."""
+    """A provider answered. `reason` is null or `truncated`; tokens are the provider's own count."""
 
     provider: Provider
     attempt: int

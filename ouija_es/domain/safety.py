@@ -41,26 +41,25 @@ class SafetyScreen:
     def __init__(self, words: Mapping[Language, SafetyWords]) -> None:
         """Raises `KeyError` for a `{name}` without words, `re.error` for a pattern that does not compile."""
         self._answers = {language: lists["answer"] for language, lists in words.items()}
-        self._risks: defaultdict[str, list[re.Pattern[str]]] = defaultdict(list)
+        self._risks: list[re.Pattern[str]] = []
+        self._near: defaultdict[str, set[int]] = defaultdict(set)
         for lists in words.values():
             for subject in lists["risk"].values():
-                risk = _compiled(_expanded(pattern, lists) for pattern in subject["patterns"])
-                for beginning in {word[:BEGINNING] for word in subject["near"].split()}:
-                    self._risks[beginning].append(risk)
+                for word in subject["near"].split():
+                    self._near[word[:BEGINNING]].add(len(self._risks))
+                self._risks.append(_compiled(_expanded(pattern, lists) for pattern in subject["patterns"]))
         self._harmless = _compiled(_expanded(pattern, lists) for lists in words.values() for pattern in lists["harmless"])
 
     def at_risk(self, question: str) -> bool:
         """Whether `question` speaks of suicide or self-harm, the asker's own or another's, plainly or in hints."""
         words = fold(_STRETCHED.sub(r"\1", question))
-        risks = {risk for word in words for risk in self._risks.get(word[:BEGINNING], ())}
-        if not risks:
-            return False
+        near = {subject for word in words for subject in self._near.get(word[:BEGINNING], ())}
         text = " " + " ".join(words)
-        if not any(risk.search(text) for risk in risks):
+        if not any(self._risks[subject].search(text) for subject in near):
             return False
         # Only the harmless words go ("me muero de risa"), so that what else is said still counts.
         rest = self._harmless.sub(" _", text)
-        return any(risk.search(rest) for risk in risks)
+        return any(self._risks[subject].search(rest) for subject in near)
 
     def answer(self, language: Language) -> str:
         """What is said instead of a prophecy; it names help lines."""

@@ -1,4 +1,7 @@
-"""The database tier: hand-written answers, and the help for questions about self-harm. The table is read once, at start; an ask touches only memory and cannot fail."""
+"""The database tier: hand-written answers, and the help for questions about self-harm.
+
+The table is read once, at start; an ask touches only memory and cannot fail.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

@@ -71,11 +71,11 @@ class WireClient:
             ClientBuilder()
             .user_agent(f"ouija_es/{__version__}")
             .default_headers(dict(endpoint.headers))
-            .follow_redirects(False)
+            .follow_redirects(enable=False)
             # The body limit counts what is read, so nothing may be unpacked on the way.
-            .gzip(False).brotli(False).zstd(False).deflate(False)
+            .gzip(enable=False).brotli(enable=False).zstd(enable=False).deflate(enable=False)
             .no_proxy()
-            .referer(False)
+            .referer(enable=False)
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build()
@@ -136,7 +136,7 @@ def _status_error(status: int, header: HeaderLookup) -> ProviderError:
 
 
 def retry_after_seconds(header: HeaderLookup, *, now: float | None = None) -> float | None:
-    """How long a provider asks to be left alone, from `retry-after-ms` or `retry-after` (seconds, a float, an HTTP date).
+    """How long a provider asks to be left alone, from `retry-after-ms` or `retry-after` (seconds or an HTTP date).
 
     None if it does not say, or says nonsense. `now` is Unix time.
     """

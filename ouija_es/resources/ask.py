@@ -3,11 +3,12 @@
 import asyncio
 import ipaddress
 import unicodedata
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import falcon
 import msgspec
+import structlog
 from falcon.asgi import Request, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -27,6 +28,8 @@ from ouija_es.resources.languages import preferred_language
 from ouija_es.resources.readiness import Readiness
 from ouija_es.seance import Answer, Ask, Seance
 
+log = structlog.get_logger()
+
 BODY_LIMIT_BYTES = 16 * 1024
 BODY_SECONDS = 5.0
 QUESTION_LIMIT = 500
@@ -44,7 +47,7 @@ def _question(value: str) -> str:
     return text
 
 
-def _null_is_absent(default: Any) -> BeforeValidator:
+def _null_is_absent(default: object) -> BeforeValidator:
     return BeforeValidator(lambda value: default if value is None else value)
 
 
@@ -114,6 +117,15 @@ class AskResource:
         )
         await self._readiness.wait(deadline.left())
         answer = await self._seance.ask(ask, deadline)
+        log.info(
+            "answered",
+            question_id=str(answer.question_id),
+            trace_id=ask.trace_id,
+            source=answer.source.value,
+            duration_ms=answer.duration_ms,
+            record_ms=round(answer.record_ms, 1),
+            attempts=[f"{it.provider} {it.outcome} {it.reason or '-'} {it.duration_ms}" for it in answer.attempts],
+        )
         resp.data = self._encoder.encode(_body(ask, answer))
         resp.content_type = falcon.MEDIA_JSON
         resp.set_header("Server-Timing", _server_timing(answer))

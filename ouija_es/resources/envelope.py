@@ -2,7 +2,6 @@
 
 import re
 import secrets
-from typing import Any
 
 from falcon.asgi import Request, Response
 
@@ -23,11 +22,13 @@ class Envelope:
     """Falcon middleware; `req.context.trace_id` is there for every responder and error handler."""
 
     async def process_request(self, req: Request, resp: Response) -> None:
+        """The caller's trace goes on here, or a new one begins."""
         header = req.get_header("traceparent")
         match = _TRACEPARENT.fullmatch(header) if header else None
         req.context.trace_id = match[1] if match else secrets.token_hex(16)
 
-    async def process_response(self, req: Request, resp: Response, resource: Any, req_succeeded: bool) -> None:
+    async def process_response(self, req: Request, resp: Response, resource: object, req_succeeded: bool) -> None:  # noqa: FBT001 - Falcon's signature
+        """A responder's own header wins."""
         resp.set_header("X-Trace-Id", req.context.trace_id)
         for name, value in SECURITY_HEADERS.items():
             if resp.get_header(name) is None:

@@ -7,7 +7,7 @@ HEADER_LIMIT = 500
 
 
 def preferred_language(accept_language: str | None) -> Language:
-    """The language with the highest quality (RFC 9110 §12.5.4; basic filtering, RFC 4647 §3.3.1); Spanish if none fits."""
+    """The language with the highest quality (RFC 9110 §12.5.4, RFC 4647 §3.3.1); Spanish if none fits."""
     best, best_quality = DEFAULT, 0.0
     for item in (accept_language or "")[:HEADER_LIMIT].split(","):
         tag, _, parameter = item.partition(";")

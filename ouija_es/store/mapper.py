@@ -36,7 +36,7 @@ def to_event(row: StoredEvent) -> Event:
     """The event of a row, its texts still sealed. Raises UnreadableEvent."""
     try:
         return _decoders[row.topic].decode(row.state)
-    except (KeyError, msgspec.DecodeError) as error:
+    except (KeyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEvent(f"{row.topic} at version {row.originator_version} of {row.originator_id}") from error
 
 

@@ -1,7 +1,8 @@
 """Group commit: events of everybody waiting become durable in one transaction, written by one thread.
 
-While the writer is busy, what comes in gathers on the event loop; when it is done, all of that is handed over at once. So a
-commit alone costs one fsync, and under load one fsync serves many. Nothing is reported as recorded before it is in the file.
+While the writer is busy, what comes in gathers on the event loop; when it is done, all of that is handed over at once.
+So a commit alone costs one fsync, and under load one fsync serves many. Nothing is reported as recorded before it is in
+the file.
 """
 
 import asyncio
@@ -173,7 +174,7 @@ class GroupCommit:
         return [None] * len(batch)
 
     def _insert_again(self, batch: list[Append], error: Exception) -> list[Verdict]:
-        """After an error: a fresh connection, a look at what is there after all, and another try with what is absent."""
+        """After an error: a fresh connection, a look at what is there after all, a try with what is absent."""
         verdicts: list[Verdict] = [reason_of(error)] * len(batch)
         for pause in RETRY_SECONDS:
             time.sleep(pause)

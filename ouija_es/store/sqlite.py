@@ -22,32 +22,45 @@ from eventsourcing.sqlite import (
     SQLiteDatastore,
     SQLiteFactory,
 )
+from eventsourcing.utils import Environment, EnvType
 
 from ouija_es.errors import StartError
 
 BUSY_TIMEOUT_SECONDS = 2
 
 # The position is an explicit AUTOINCREMENT key: an implicit rowid may be renumbered by VACUUM, a plain one used again.
-# The two partial indexes find a session's questions and the policies in the log itself, so that no second table has to be
-# kept in step with it. CAST, because the state is a BLOB and newer SQLite takes a BLOB for its own binary JSON.
-TABLES = (
-    (
-        "CREATE TABLE IF NOT EXISTS stored_events (position INTEGER PRIMARY KEY AUTOINCREMENT, originator_id TEXT NOT NULL, "
-        "originator_version INTEGER NOT NULL, topic TEXT NOT NULL, state BLOB NOT NULL, "
-        "UNIQUE (originator_id, originator_version))"
-    ),
-    (
-        "CREATE INDEX IF NOT EXISTS asked_by_session ON stored_events (json_extract(CAST(state AS TEXT), '$.sessionId')) "
-        "WHERE topic = 'ouija.Asked.v1'"
-    ),
-    "CREATE INDEX IF NOT EXISTS policies ON stored_events (position) WHERE topic = 'ouija.PolicyAdopted.v1'",
-    "CREATE TABLE IF NOT EXISTS session_keys (session_id TEXT PRIMARY KEY, wrapped BLOB NOT NULL) WITHOUT ROWID",
-    (
-        "CREATE TABLE IF NOT EXISTS canned_answers (id TEXT PRIMARY KEY, personality TEXT NOT NULL, language TEXT NOT NULL, "
-        "category TEXT NOT NULL, text TEXT NOT NULL UNIQUE, keywords TEXT NOT NULL) WITHOUT ROWID"
-    ),
-    "CREATE TABLE IF NOT EXISTS metadata (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-)
+# The two partial indexes find a session's questions and the policies in the log itself: no second table has to be kept
+# in step with it. CAST, because the state is a BLOB and newer SQLite takes a BLOB for its own binary JSON.
+TABLES = [
+    """CREATE TABLE IF NOT EXISTS stored_events (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        originator_id TEXT NOT NULL,
+        originator_version INTEGER NOT NULL,
+        topic TEXT NOT NULL,
+        state BLOB NOT NULL,
+        UNIQUE (originator_id, originator_version)
+    )""",
+    """CREATE INDEX IF NOT EXISTS asked_by_session
+        ON stored_events (json_extract(CAST(state AS TEXT), '$.sessionId')) WHERE topic = 'ouija.Asked.v1'""",
+    """CREATE INDEX IF NOT EXISTS policies
+        ON stored_events (position) WHERE topic = 'ouija.PolicyAdopted.v1'""",
+    """CREATE TABLE IF NOT EXISTS session_keys (
+        session_id TEXT PRIMARY KEY,
+        wrapped BLOB NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS canned_answers (
+        id TEXT PRIMARY KEY,
+        personality TEXT NOT NULL,
+        language TEXT NOT NULL,
+        category TEXT NOT NULL,
+        text TEXT NOT NULL UNIQUE,
+        keywords TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS metadata (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID""",
+]
 
 
 class _ConnectionPool(SQLiteConnectionPool):
@@ -74,7 +87,8 @@ class EventRecorder(SQLiteApplicationRecorder):
         )
 
     def construct_create_table_statements(self) -> list[str]:
-        return list(TABLES)
+        """All tables of the database."""
+        return TABLES
 
     def _insert_events(
         self,
@@ -93,7 +107,7 @@ class Factory(SQLiteFactory):
 
     application_recorder_class = EventRecorder
 
-    def __init__(self, env: Any) -> None:
+    def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)
         pool = self.datastore.pool
         self.datastore.pool = _ConnectionPool(db_name=pool.db_name, lock_timeout=BUSY_TIMEOUT_SECONDS)

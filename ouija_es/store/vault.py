@@ -1,8 +1,8 @@
 """Session keys: every session's texts are sealed under a key of its own, and destroying that key erases them.
 
-Sealed bytes: `0x01 | nonce (12) | AES-256-GCM ciphertext and tag`. The plaintext is JSON, padded with spaces to a multiple of
-64 bytes so that its length tells little. A session's key is itself sealed in the same form under the vault key, with
-`ouija.session-key|<session>` as associated data, and kept in the table `session_keys`.
+Sealed bytes: `0x01 | nonce (12) | AES-256-GCM ciphertext and tag`. The plaintext is JSON, padded with spaces to a
+multiple of 64 bytes so that its length tells little. A session's key is itself sealed in the same form under the vault
+key, with `ouija.session-key|<session>` as associated data, and kept in the table `session_keys`.
 """
 
 import os
@@ -24,12 +24,13 @@ class SealBroken(OuijaError):
 
 
 class SealingKey:
-    """One AES-256-GCM key. Random 96-bit nonces are safe for 2³² seals, more than any session will hold (NIST SP 800-38D)."""
+    """One AES-256-GCM key. Random 96-bit nonces are safe for 2³² seals (NIST SP 800-38D), more than a session holds."""
 
     def __init__(self, raw: bytes) -> None:
         self._cipher = AESGCM(raw)
 
     def seal(self, plaintext: bytes, associated: bytes) -> bytes:
+        """The sealed bytes; they open only with the same `associated` bytes."""
         nonce = os.urandom(NONCE_BYTES)
         return FORMAT + nonce + self._cipher.encrypt(nonce, plaintext, associated)
 

@@ -170,13 +170,13 @@ def test_the_official_ollama_client_accepts_generated_text(ollama_client):
 
 
 def test_ollama_lists_and_loads_models_and_neither_counts_as_a_call(stubs, ollama_client):
-    stubs.behave("ollama", ["empty_content", "ok"])
+    stubs.behave("ollama", ["wrong_types", "ok"])
     assert [model.model for model in ollama_client.list().models] == ["qwen2.5:0.5b"]
     assert ollama_client.generate("qwen2.5:0.5b").done_reason == "load"
     assert ollama_client.chat("qwen2.5:0.5b").done_reason == "load"
     assert (stubs.calls("ollama"), stubs.state()["ollama"]["probes"]) == (0, 3)
 
-    assert ollama_client.chat("qwen2.5:0.5b", QUESTION).message.content == ""
+    assert text_of("ollama", ask(stubs, "ollama")) == 7
 
 
 def test_ollama_streams_unless_told_not_to(stubs):
