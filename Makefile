@@ -12,7 +12,8 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes -
 
 # $(call environment,FOLDER,LOCK): a virtual environment of exactly what the lock holds. The stamp is a copy of the lock,
 # written last: an environment whose making failed, or which came from another lock, is made anew. Any working Python
-# in it will do, unless PYTHON was given.
+# in it will do, unless PYTHON was given. The package is used from the checkout, nothing has to be built: a path file and
+# a script of two lines stand for an editable installation.
 define environment
 @set -e; \
 	version() { "$$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || :; }; \
@@ -29,6 +30,9 @@ define environment
 	echo "making $(1) from $(2) with Python $$want ..."; \
 	"$(PYTHON)" -m venv --clear $(1); \
 	$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(2); \
+	pwd >"$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ouija_es.pth"; \
+	printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m ouija_es "$$@"\n' >$(1)/bin/ouija-es; \
+	chmod +x $(1)/bin/ouija-es; \
 	cp $(2) $(1)/installed.lock
 endef
 

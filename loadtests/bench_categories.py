@@ -5,17 +5,16 @@ table, the questions that were misjudged and the time of a call. Exit code 1 bel
 """
 
 import csv
-import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ouija_es.domain.categories import Classifier
 from ouija_es.domain.vocabulary import Category, Language
+from seeds import load_category_words
 
 BAR: Final = 0.95
 ROUNDS: Final = 20
@@ -27,13 +26,6 @@ class Labelled(NamedTuple):
     language: Language
     category: Category
     question: str
-
-
-def load_classifier() -> Classifier:
-    """The classifier over the lists in `seeds/categories`."""
-    folder = files("seeds") / "categories"
-    lists = {language: json.loads((folder / f"{language}.json").read_text("utf-8")) for language in Language}
-    return Classifier.from_lists(lists)
 
 
 def read_labelled(path: Path) -> list[Labelled]:
@@ -57,15 +49,15 @@ def microseconds_per_call(classifier: Classifier, labelled: Sequence[Labelled]) 
     """Best of several rounds over all questions, so that a busy machine shows less."""
     best = float("inf")
     for _ in range(ROUNDS):
-        start = time.perf_counter()
+        start = time.process_time()
         for item in labelled:
             classifier.classify(item.question, item.language)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     return best / len(labelled) * 1e6
 
 
 def main(path: Path) -> int:
-    classifier, labelled = load_classifier(), read_labelled(path)
+    classifier, labelled = Classifier.from_lists(load_category_words()), read_labelled(path)
     verdicts = [classifier.classify(item.question, item.language) for item in labelled]
     right = Counter(item.language for item, verdict in zip(labelled, verdicts, strict=True) if verdict is item.category)
     asked = Counter(item.language for item in labelled)
@@ -78,7 +70,7 @@ def main(path: Path) -> int:
     accuracy = right.total() / asked.total()
     length = sum(len(item.question) for item in labelled) / len(labelled)
     print(f"all: {right.total()}/{asked.total()} = {accuracy:.1%} (bar {BAR:.0%})")
-    print(f"{microseconds_per_call(classifier, labelled):.1f} µs per call, {length:.0f} characters on average")
+    print(f"{microseconds_per_call(classifier, labelled):.1f} µs of CPU per call, {length:.0f} characters on average")
     return 0 if accuracy >= BAR else 1
 
 

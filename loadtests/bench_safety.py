@@ -4,23 +4,17 @@ Reads `safety_questions.tsv` beside it (language, at_risk, question). Exit code 
 """
 
 import csv
-import json
 import sys
 import time
 import timeit
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 
 from ouija_es.domain.safety import SafetyScreen
 from ouija_es.domain.vocabulary import Language
+from seeds import load_safety_words
 
 RECALL, PRECISION = 0.97, 0.95
-
-
-def load_screen() -> SafetyScreen:
-    folder = files("seeds") / "safety"
-    return SafetyScreen({lang: json.loads((folder / f"{lang}.json").read_text("utf-8")) for lang in Language})
 
 
 def ask_all(screen: SafetyScreen, questions: list[str]) -> None:
@@ -29,7 +23,7 @@ def ask_all(screen: SafetyScreen, questions: list[str]) -> None:
 
 
 def main(path: Path) -> int:
-    screen = load_screen()
+    screen = SafetyScreen(load_safety_words())
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     recall, precision = (0.0, 0.0)

@@ -36,11 +36,12 @@ from ouija_es.providers.ollama import Ollama
 from ouija_es.recovery import Recovery
 from ouija_es.resources.ask import AskResource
 from ouija_es.resources.audit import QuestionHistoryResource, SessionHistoryResource
+from ouija_es.resources.docs import DocsFileResource, DocsResource, OpenApiResource
 from ouija_es.resources.envelope import Envelope
 from ouija_es.resources.health import HealthResource, LiveResource, ReadyResource
 from ouija_es.resources.index import IndexResource
 from ouija_es.resources.problem import write_problem, write_request_error
-from ouija_es.resources.readiness import Readiness
+from ouija_es.readiness import Readiness
 from ouija_es.resources.tokens import BearerToken
 from ouija_es.seance import Seance
 from ouija_es.store.answers import digest_of, read_answers, seed
@@ -60,12 +61,12 @@ log = structlog.get_logger()
 class Service:
     """The parts with a life of their own: started after the server listens, stopped when it has drained."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, readiness: Readiness) -> None:
         path = settings.database_path
         self._lock = DataFolderLock(path)
         self._lock.acquire()
         self.clock = Clock()
-        self.readiness = Readiness()
+        self.readiness = readiness
         answers = self._seeded(settings)
         category_words = seeds.load_category_words()
         screen = SafetyScreen(seeds.load_safety_words())
@@ -146,9 +147,9 @@ class Service:
             raise StartError(f"the database cannot be used: {error}: {settings.database_path}") from error
 
 
-def create_app(settings: Settings) -> falcon.asgi.App[Request, Response]:
+def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Request, Response]:
     """The ASGI application. Raises StartError if the data folder cannot be used."""
-    service = Service(settings)
+    service = Service(settings, readiness)
     app: falcon.asgi.App[Request, Response] = falcon.asgi.App()
     app.add_middleware(Envelope())
     app.add_middleware(service)
@@ -178,6 +179,9 @@ def create_app(settings: Settings) -> falcon.asgi.App[Request, Response]:
     app.add_route("/health/ready", ReadyResource(service.readiness))
     app.add_route("/audit/sessions/{session_id:uuid}", SessionHistoryResource(service.event_log, audit_token))
     app.add_route("/audit/questions/{question_id:uuid}", QuestionHistoryResource(service.event_log, audit_token))
+    app.add_route("/api/openapi.json", OpenApiResource())
+    app.add_route("/api/docs", DocsResource())
+    app.add_route("/api/docs/{file}", DocsFileResource())
     app.add_error_handler(RequestError, _on_request_error)
     app.add_error_handler(falcon.HTTPError, _on_falcon_error)
     app.add_error_handler(Exception, _on_bug)

@@ -5,6 +5,7 @@ from falcon.asgi import Request, Response
 
 from ouija_es.app import create_app
 from ouija_es.config import read_settings
+from ouija_es.readiness import Readiness
 from ouija_es.telemetry.logs import configure_logs
 
 
@@ -12,4 +13,4 @@ def create() -> falcon.asgi.App[Request, Response]:
     """The application with settings from the environment. Raises ConfigError, StartError."""
     settings = read_settings()
     configure_logs(settings.log_level, settings.effective_log_format)
-    return create_app(settings)
+    return create_app(settings, Readiness())

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from uuid import UUID
 
 from ouija_es import __version__
@@ -61,13 +62,24 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
     import uvicorn
 
     from ouija_es.app import create_app
+    from ouija_es.readiness import Readiness
     from ouija_es.telemetry.logs import configure_logs
 
     del options
+    # Once stopped, uvicorn raises the signal again for whoever handled it before: that is here, and means success.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     configure_logs(settings.log_level, settings.effective_log_format)
-    server = uvicorn.Server(
+    readiness = Readiness()
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            readiness.draining = True
+            super().handle_exit(sig, frame)
+
+    server = Server(
         uvicorn.Config(
-            create_app(settings),
+            create_app(settings, readiness),
             host=settings.host,
             port=settings.port,
             lifespan="on",
@@ -78,9 +90,6 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
             timeout_graceful_shutdown=round(settings.answer_deadline_seconds) + 1,
         )
     )
-    # Once stopped, uvicorn raises the signal again for whoever handled it before: that is here, and means success.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     server.run()
     return 0 if server.started else 1
 

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "ouija_es"
 
-LEAVES = {"config", "errors", "clock", "ids"}
+LEAVES = {"config", "errors", "clock", "ids", "readiness"}
 """Time, ids, settings and the error tree: for all above the domain."""
 LOG = {"recovery", "timeline"}
 """What is done with the log as a whole: finishing what a dead process left, and telling it to a person."""
@@ -21,15 +21,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"domain"},
     "clock": set(),
     "ids": set(),
+    "readiness": {"errors"},
     "config": {"domain", "errors"},
     "store": LEAVES | {"domain"},
     "projections": LEAVES | {"store", "domain"},
     "providers": LEAVES | {"domain"},
     "fallback": LEAVES | {"providers", "domain"},
-    "recovery": LEAVES | READ_SIDE,
-    "timeline": {"domain", "store"},
     "telemetry": LEAVES | {"domain"},
     "seance": LEAVES | {"telemetry", "fallback", "providers"} | READ_SIDE,
+    "recovery": LEAVES | {"store", "domain"},
+    "timeline": {"store", "domain"},
     "web": set(),
     "resources": LEAVES | {"telemetry", "web"} | FLOW,
     "app": LEAVES | {"telemetry", "web", "resources"} | LOG | FLOW,

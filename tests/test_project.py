@@ -50,7 +50,7 @@ def test_a_lock_holds_nothing_but_pins_hashes_and_origins(lock: str) -> None:
     "line",
     [
         "--index-url https://packages.example/simple",
-        "--find-links /opt/wheels",
+        "--find-links /srv/wheels",
         "falcon @ https://packages.example/falcon.whl \\",
         "falcon>=4 \\",
         "    # from https://packages.example/simple",

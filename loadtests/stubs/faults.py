@@ -2,6 +2,7 @@
 
 import functools
 import random
+import struct
 import zlib
 from collections.abc import Iterator
 
@@ -106,9 +107,16 @@ def gzip_bomb(wire: Wire, *, mb: int = 64) -> Answer:
 
 @functools.lru_cache(maxsize=4)
 def _bomb(mb: int, before: bytes, after: bytes) -> bytes:
-    packer = zlib.compressobj(9, wbits=31)
-    parts = [packer.compress(before), *(packer.compress(b" " * MEGABYTE) for _ in range(mb)), packer.compress(after)]
-    return b"".join([*parts, packer.flush()])
+    """One megabyte is deflated and repeated, which a full flush allows: the server must not stop to pack them all."""
+    packer, spaces, crc = zlib.compressobj(9, wbits=-15), b" " * MEGABYTE, zlib.crc32(before)
+    first = packer.compress(before) + packer.flush(zlib.Z_FULL_FLUSH)
+    again = packer.compress(spaces) + packer.flush(zlib.Z_FULL_FLUSH)
+    last = packer.compress(after) + packer.flush()
+    for _ in range(mb):
+        crc = zlib.crc32(spaces, crc)
+    size = len(before) + mb * MEGABYTE + len(after)
+    start = bytes.fromhex("1f8b08000000000000ff")  # RFC 1952: deflate, no flags, no time, any system
+    return start + first + again * mb + last + struct.pack("<II", zlib.crc32(after, crc), size % 2**32)
 
 
 def big_body(wire: Wire, *, mb: int = 64) -> Answer:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 from functools import reduce
 from operator import or_
 from typing import Any, Final, Self
@@ -22,9 +23,20 @@ SPECIFICITY: Final = (
 )
 """Who wins a tie, first to last. That it is about the time ahead is the least that can be said of a question."""
 
-LEVELS: Final = ("neutral", "weak", "medium", "strong", "decisive")
-"""What an entry is worth. The highest level that matched decides, not the number of matches: a question with three
-relatives in it is no more about family than one with one."""
+
+class Level(StrEnum):
+    """What an entry is worth, from least to most.
+
+    The highest level that matched decides, not the number of matches: a question with three relatives in it is no more
+    about family than one with one. A neutral entry is worth nothing: it only takes its words away.
+    """
+
+    NEUTRAL = "neutral"
+    WEAK = "weak"
+    MEDIUM = "medium"
+    STRONG = "strong"
+    DECISIVE = "decisive"
+
 
 _START, _END = "^", "$"
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -54,19 +66,21 @@ class _Node:
         self.votes: Votes | None = None
         self.words: dict[str, _Node] = {}
         self.starts: dict[str, _Node] = {}
-        self.lengths: list[int] = []  # of the starts, ascending
+        self.lengths: dict[str, list[int]] = {}  # of the starts, ascending, by their first letter
 
     def child(self, entry: str) -> "_Node":
         if not entry.endswith("*"):
             return self.words.setdefault(entry, _Node())
         start = entry[:-1]
-        self.lengths = sorted({*self.lengths, len(start)})
+        self.lengths[start[0]] = sorted({*self.lengths.get(start[0], ()), len(start)})
         return self.starts.setdefault(start, _Node())
 
     def following(self, token: str) -> list["_Node"]:
         """Whole word first, then the starts from short to long."""
         found = [self.words[token]] if token in self.words else []
-        return found + [self.starts[token[:n]] for n in self.lengths if token[:n] in self.starts]
+        if token[0] in self.lengths:
+            found += [self.starts[token[:n]] for n in self.lengths[token[0]] if token[:n] in self.starts]
+        return found
 
 
 class Lexicon:
@@ -75,7 +89,7 @@ class Lexicon:
     An entry is a word (`amor`), the start of one (`enamor*`), the end of one (`*aremos`) or a phrase of several words
     and starts (`alma gemel*`), in which `^` and `$` are the ends of the question. Of what fits at a place the longest
     phrase wins, then the whole word (or its plural), then the longest start, then the longest end; the words of a
-    phrase count no further, so `heart attack` has no heart in it. A `neutral` entry only takes its words away.
+    phrase count no further, so `heart attack` has no heart in it.
     """
 
     def __init__(
@@ -90,15 +104,15 @@ class Lexicon:
         self._ends: dict[str, Votes] = {}
         for category, levels in lists.items():
             for level, entries in levels.items():
+                votes = _vote(category, Level(level))
                 for entry in entries:
-                    self._add(entry, _vote(category, level))
+                    self._add(entry, votes)
         for word, node in list(self._root.words.items()):
             for form in plurals(word) if node.votes is not None else ():
                 other = self._root.words.setdefault(form, _Node())
                 other.votes = node.votes if other.votes is None else other.votes
         self._end_lengths = sorted({len(end) for end in self._ends}, reverse=True)
-        known = {*self._root.words, *self.function_words}
-        self._known = {word: self._meaning(word) for word in known}  # so that only rare words are looked up by parts
+        self._known: dict[str, tuple[Votes, list[_Node]]] = {}  # of words of the lists only: none of an asker's stays
 
     def _add(self, entry: str, votes: Votes) -> None:
         if entry.startswith("*"):
@@ -118,7 +132,8 @@ class Lexicon:
             found, nodes = known.get(tokens[place]) or self._meaning(tokens[place])
             reached = place = place + 1
             while nodes and reached < end:
-                nodes = [child for node in nodes for child in node.following(tokens[reached])]
+                token = tokens[reached]
+                nodes = [child for node in nodes for child in node.following(token)]
                 reached += 1
                 ending = [node.votes for node in nodes if node.votes is not None]
                 if ending:
@@ -130,11 +145,15 @@ class Lexicon:
         """What a token says alone, and where the phrases that it may begin go on."""
         nodes = self._root.following(token)
         alone = [node.votes for node in nodes if node.votes is not None]
+        whole = self._root.words.get(token)
         if alone:
-            votes = alone[0] if token in self._root.words and self._root.words[token].votes is not None else alone[-1]
+            votes = alone[-1] if whole is None or whole.votes is None else whole.votes
         else:
             votes = next((self._ends[token[-n:]] for n in self._end_lengths if token[-n:] in self._ends), 0)
-        return votes, [node for node in nodes if node.words or node.starts]
+        meaning = votes, [node for node in nodes if node.words or node.starts]
+        if whole is not None or token in self.function_words:
+            self._known[token] = meaning
+        return meaning
 
 
 def plurals(word: str) -> tuple[str, ...]:
@@ -145,7 +164,7 @@ def plurals(word: str) -> tuple[str, ...]:
 
 
 class Classifier:
-    """Decides what a question is about. Pure and never changed: safe to share between threads."""
+    """Decides what a question is about. The answer depends on the question alone; safe to share between threads."""
 
     def __init__(self, lexicons: Mapping[Language, Lexicon]) -> None:
         self._lexicons = dict(lexicons)
@@ -180,7 +199,7 @@ class Classifier:
 
 
 def _asked(question: str, lexicon: Lexicon) -> Votes:
-    """A story ends with what it asks: the votes of the last sentence, if they name a subject beyond doubt, else none."""
+    """A story ends with what it asks: the last sentence's votes if they name a subject beyond doubt, else none."""
     *story, last = filter(str.strip, _SENTENCE_END.split(question))
     votes = lexicon.votes(fold(last)) if story else 0
     return votes if votes >= _BEYOND_DOUBT and _winner(votes) not in _BACKDROP else 0
@@ -191,15 +210,14 @@ def _lexicon(parts: Mapping[str, Any]) -> Lexicon:
     return Lexicon(lists, parts["spellings"], parts["function_words"])
 
 
-def _vote(category: Category, level: str) -> Votes:
-    """Raises ValueError for a level that does not exist."""
-    worth = LEVELS.index(level)
-    return 1 << (worth * len(Category) - 1 - SPECIFICITY.index(category)) if worth else 0
+def _vote(category: Category, level: Level) -> Votes:
+    place = SPECIFICITY.index(Category.GENERAL if level is Level.NEUTRAL else category)
+    return 1 << (list(Level).index(level) * len(Category) + len(Category) - 1 - place)
 
 
 def _winner(votes: Votes) -> Category:
     return SPECIFICITY[-votes.bit_length() % len(Category)]
 
 
-_BEYOND_DOUBT: Final = _vote(Category.FUTURE, "strong")
+_BEYOND_DOUBT: Final = _vote(Category.FUTURE, Level.STRONG)
 _BACKDROP: Final = frozenset({Category.GENERAL, Category.FUTURE})

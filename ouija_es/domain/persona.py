@@ -30,7 +30,7 @@ class Exchange:
     response: str
 
 
-# Short on purpose (at most 150 tokens of Llama 3 with a voice put in): a model of 0.5B forgets the middle of a long one.
+# Short on purpose, for models of 0.5B and less: with a voice put in at most 131 tokens of Llama 3.
 _SYSTEM = {
     Language.ES: (
         "Eres el espíritu de una tabla ouija. {voice} Responde siempre en español, en prosa, con un máximo de 60 "
@@ -64,15 +64,13 @@ _FENCE = {Language.ES: ("<pregunta>", "</pregunta>"), Language.EN: ("<question>"
 # Without angle brackets a text can neither close the fence, in whatever case or spacing, nor hold a chat template's
 # control token such as <|im_end|> or <|eot_id|>, which llama.cpp and so Ollama would read as the end of the turn.
 # The full-width and small forms become ASCII under NFKC, which some tokenizers apply.
-_LOOK_ALIKES = str.maketrans("<>＜＞﹤﹥", "‹›‹›‹›")
+_LOOK_ALIKES = str.maketrans("<>＜＞﹤﹥", "‹›‹›‹›")  # noqa: RUF001 (these confusables are what it is about)
 
 # Sentence marks followed by lower case ("Veo... una sombra") do not end a sentence.
 _SENTENCE_END = re.compile(r"""[.!?…]+["'»”’)\]]*(?=\s|$)""")
 
 
-def messages(
-    question: str, personality: Personality, language: Language, history: Sequence[Exchange]
-) -> list[Message]:
+def messages(question: str, personality: Personality, language: Language, history: Sequence[Exchange]) -> list[Message]:
     """The chat to send: one system message, the end of `history` (oldest first, see `trim_history`), the question."""
     chat = [Message("system", _SYSTEM[language].format(voice=_VOICE[language][personality]))]
     for exchange in trim_history(history):

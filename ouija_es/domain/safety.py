@@ -8,7 +8,7 @@ from typing import TypedDict
 from ouija_es.domain.categories import fold
 from ouija_es.domain.vocabulary import Language
 
-BEGINNING = 4
+BEGINNING = 5
 """So many first letters of a word decide which patterns are tried."""
 
 
@@ -48,7 +48,9 @@ class SafetyScreen:
                 for word in subject["near"].split():
                     self._near[word[:BEGINNING]].add(len(self._risks))
                 self._risks.append(_compiled(_expanded(pattern, lists) for pattern in subject["patterns"]))
-        self._harmless = _compiled(_expanded(pattern, lists) for lists in words.values() for pattern in lists["harmless"])
+        self._harmless = _compiled(
+            _expanded(pattern, lists) for lists in words.values() for pattern in lists["harmless"]
+        )
 
     def at_risk(self, question: str) -> bool:
         """Whether `question` speaks of suicide or self-harm, the asker's own or another's, plainly or in hints."""

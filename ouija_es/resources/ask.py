@@ -24,8 +24,8 @@ from ouija_es.errors import (
     UnsupportedMediaType,
 )
 from ouija_es.fallback.deadline import Deadline
+from ouija_es.readiness import Readiness
 from ouija_es.resources.languages import preferred_language
-from ouija_es.resources.readiness import Readiness
 from ouija_es.seance import Answer, Ask, Seance
 
 log = structlog.get_logger()
@@ -48,7 +48,9 @@ def _question(value: str) -> str:
 
 
 def _null_is_absent(default: object) -> BeforeValidator:
-    return BeforeValidator(lambda value: default if value is None else value)
+    return BeforeValidator(
+        lambda value: default if value is None else value, json_schema_input_type=type(default) | None
+    )
 
 
 class AskRequest(BaseModel):

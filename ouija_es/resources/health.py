@@ -9,7 +9,7 @@ from ouija_es import __version__
 from ouija_es.clock import Clock
 from ouija_es.domain.vocabulary import Provider, Reason
 from ouija_es.fallback.tier import Tier
-from ouija_es.resources.readiness import Readiness
+from ouija_es.readiness import Readiness
 from ouija_es.store.recorder import GroupCommit
 
 
@@ -51,6 +51,8 @@ class HealthResource:
             },
         }
 
+    on_head = on_get
+
 
 def _check(tier: Tier) -> dict[str, Any]:
     if tier.provider is None:
@@ -71,6 +73,8 @@ class LiveResource:
         """Always 200."""
         resp.media = {"status": "ok"}
 
+    on_head = on_get
+
 
 class ReadyResource:
     """The process answers."""
@@ -84,3 +88,5 @@ class ReadyResource:
         resp.media = {
             "status": "ok" if self._readiness.ready else "draining" if self._readiness.draining else "starting"
         }
+
+    on_head = on_get

@@ -29,3 +29,5 @@ class IndexResource:
             resp.set_header("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'")
             return
         resp.media = {"name": "ouija_es", "version": __version__, "links": LINKS}
+
+    on_head = on_get

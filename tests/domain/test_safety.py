@@ -2,9 +2,7 @@
 
 import csv
 import itertools
-import json
 import re
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -14,16 +12,16 @@ from hypothesis import strategies as st
 from ouija_es.domain.categories import fold
 from ouija_es.domain.safety import SafetyScreen, SafetyWords
 from ouija_es.domain.vocabulary import Language
+from seeds import load_safety_words
 
-WORDS: dict[Language, SafetyWords] = {
-    language: json.loads((files("seeds") / "safety" / f"{language}.json").read_text("utf-8")) for language in Language
-}
+WORDS = load_safety_words()
+SCREEN = SafetyScreen(WORDS)
 QUESTIONS = Path(__file__).parents[2] / "loadtests" / "safety_questions.tsv"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def screen() -> SafetyScreen:
-    return SafetyScreen(WORDS)
+    return SCREEN
 
 
 @pytest.mark.parametrize(
@@ -43,24 +41,37 @@ def test_the_askers_own_wish_to_die_is_heard(screen: SafetyScreen, question: str
     assert screen.at_risk(question)
 
 
-@pytest.mark.parametrize("question", ["tengo ganas de hacerme daño", "cortarme las venas", "I keep cutting myself", "self-harm"])
+@pytest.mark.parametrize(
+    "question", ["tengo ganas de hacerme daño", "cortarme las venas", "I keep cutting myself", "self-harm"]
+)
 def test_self_harm_is_heard(screen: SafetyScreen, question: str) -> None:
     assert screen.at_risk(question)
 
 
 @pytest.mark.parametrize(
-    "question", ["mi amiga se quiere suicidar", "mi hijo piensa en matarse", "my friend wants to kill herself", "did he take his own life?"]
+    "question",
+    [
+        "mi amiga se quiere suicidar",
+        "mi hijo piensa en matarse",
+        "my friend wants to kill herself",
+        "did he take his own life?",
+    ],
 )
 def test_fear_for_somebody_else_is_heard(screen: SafetyScreen, question: str) -> None:
     assert screen.at_risk(question)
 
 
-@pytest.mark.parametrize("question", ["kms", "KYS", "unalive myself", "me quiero desvivir", "kiero morir", "suisidio", "quiero moriiiir"])
+@pytest.mark.parametrize(
+    "question", ["kms", "KYS", "unalive myself", "me quiero desvivir", "kiero morir", "suisidio", "quiero moriiiir"]
+)
 def test_slang_and_misspellings_are_heard(screen: SafetyScreen, question: str) -> None:
     assert screen.at_risk(question)
 
 
-@pytest.mark.parametrize("question", ["¿Cuándo voy a morir?", "when will I die", "did my grandma suffer", "no quiero morir", "I'm scared to die"])
+@pytest.mark.parametrize(
+    "question",
+    ["¿Cuándo voy a morir?", "when will I die", "did my grandma suffer", "no quiero morir", "I'm scared to die"],
+)
 def test_questions_about_death_are_left_to_the_spirit(screen: SafetyScreen, question: str) -> None:
     assert not screen.at_risk(question)
 
@@ -82,7 +93,9 @@ def test_figures_of_speech_are_left_to_the_spirit(screen: SafetyScreen, question
     assert not screen.at_risk(question)
 
 
-@pytest.mark.parametrize("question", ["¿Quién quiere hacerme daño?", "¿Alguien quiere matarme?", "does someone want to kill me?"])
+@pytest.mark.parametrize(
+    "question", ["¿Quién quiere hacerme daño?", "¿Alguien quiere matarme?", "does someone want to kill me?"]
+)
 def test_fear_of_others_is_left_to_the_spirit(screen: SafetyScreen, question: str) -> None:
     assert not screen.at_risk(question)
 
@@ -139,7 +152,9 @@ def test_trying_only_the_subjects_a_question_is_near_misses_nothing(screen: Safe
 def test_the_lists_are_written_as_questions_are_compared(language: Language) -> None:
     lists = WORDS[language]
     patterns = list(
-        itertools.chain(lists["harmless"], *lists["words"].values(), *(subject["patterns"] for subject in lists["risk"].values()))
+        itertools.chain(
+            lists["harmless"], *lists["words"].values(), *(subject["patterns"] for subject in lists["risk"].values())
+        )
     )
     assert all(pattern.isascii() and pattern == pattern.strip() and "  " not in pattern for pattern in patterns)
     assert all(not re.search(r"[A-Z']", re.sub(r"\\[A-Za-z]", "", pattern)) for pattern in patterns)
@@ -156,6 +171,3 @@ def test_no_text_breaks_the_screen(text: str) -> None:
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_words_around_do_not_hide_a_cry_for_help(before: str, after: str) -> None:
     assert SCREEN.at_risk(f"{before} . suicidio . {after}")
-
-
-SCREEN = SafetyScreen(WORDS)

@@ -85,8 +85,9 @@ def locked(database: Path) -> Iterator[None]:
 class CommitCount:
     """How many transactions were committed, read from the frames of the write-ahead log.
 
-    A reader that stays at its snapshot keeps SQLite from beginning the log anew meanwhile
-    (https://www.sqlite.org/fileformat2.html#the_write_ahead_log: a frame that ends a transaction tells the database's size).
+    A frame that ends a transaction tells the database's size, any other says 0
+    (https://www.sqlite.org/fileformat2.html#the_write_ahead_log). A reader that stays at its snapshot keeps SQLite from
+    beginning the log anew meanwhile.
     """
 
     def __init__(self, database: Path) -> None:

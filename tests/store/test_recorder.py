@@ -47,7 +47,7 @@ async def verdicts(*appends: Awaitable[None]) -> list[str]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the writer's thread makes it true
             await asyncio.sleep(0.01)
 
 
@@ -202,8 +202,7 @@ async def test_a_database_locked_for_too_long_is_busy_until_the_probe_has_writte
     assert recorder.available
     lost, after = new_rows(), new_rows()
     with locked(database):
-        appends = [recorder.append(content, seconds=PATIENCE_SECONDS) for content in (lost, new_rows())]
-        assert await verdicts(*appends) == ["busy", "busy"]
+        assert await verdicts(recorder.append(lost, seconds=PATIENCE_SECONDS)) == ["busy"]
         assert not recorder.available
         await asyncio.sleep(2 * 0.2)
         assert not recorder.available
@@ -278,14 +277,13 @@ async def test_a_file_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("statement", "reason"),
-    [("INSERT INTO t VALUES (1)", "full"), ("SELECT * FROM missing", "other")],
+    [("INSERT INTO t VALUES (zeroblob(100000))", "full"), ("SELECT * FROM missing", "other")],
 )
 def test_a_database_error_is_told_by_its_code(tmp_path: Path, statement: str, reason: str) -> None:
     connection = sqlite3.connect(tmp_path / "small.db")
     connection.execute("CREATE TABLE t (a)")
     connection.execute("PRAGMA max_page_count=2")
     with pytest.raises(sqlite3.Error) as raised:
-        for _ in range(10_000):
-            connection.execute(statement)
+        connection.execute(statement)
     connection.close()
     assert reason_of(raised.value) == reason

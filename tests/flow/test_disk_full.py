@@ -1,0 +1,99 @@
+"""A full disk costs answers, never records: 503 until there is room again, then on without a restart."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import require
+from tests.service import RunningService
+from tests.store.history import assert_recorded, assert_whole, open_log, streams_of
+
+DISK_BYTES = 4 * 1024 * 1024
+BALLAST_BYTES = 2 * 1024 * 1024
+PROBE_SECONDS = 12
+"""The writer looks every 10 s whether there is room again."""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small file system of its own."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("platform: tmpfs is Linux")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "tmpfs", str(folder)]
+    require("the right to mount a tmpfs", subprocess.run(command, capture_output=True, check=False).returncode == 0)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill_up(service: RunningService) -> tuple[list[dict[str, Any]], Any]:
+    """Asks until it is refused; gives the answers, and the refusal."""
+    bodies = []
+    for number in range(10_000):
+        reply = service.ask(f"¿Cabe la pregunta {number}? {'x' * 400}")
+        if reply.status_code != 200:
+            return bodies, reply
+        bodies.append(reply.json())
+    raise AssertionError("the disk never was full")
+
+
+def until_healthy(service: RunningService, seconds: float) -> None:
+    give_up_at = time.monotonic() + seconds
+    while service.client.get("/health").status_code != 200:
+        assert time.monotonic() < give_up_at, service.client.get("/health").text
+        time.sleep(0.1)
+
+
+def test_a_full_disk_is_told_and_survived(disk: Path) -> None:
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(BALLAST_BYTES))
+    with RunningService(disk) as service:
+        bodies, refusal = fill_up(service)
+        assert len(bodies) > 10
+
+        assert refusal.status_code == 503
+        assert refusal.headers["content-type"] == "application/problem+json"
+        assert refusal.json()["type"] == "urn:ouija-es:problem:not-recorded"
+        assert int(refusal.headers["retry-after"]) > 0
+        health = service.client.get("/health")
+        assert health.status_code == 503
+        assert health.json()["status"] == "critical"
+        assert health.json()["checks"]["database"]["status"] == "error"
+        assert service.client.get("/health/live").status_code == 200
+
+        ballast.unlink()
+        until_healthy(service, PROBE_SECONDS)
+        assert service.client.get("/health").json()["status"] == "ok"
+        for _ in range(5):
+            bodies.append(service.ask("¿Y ahora?").raise_for_status().json())
+        session = bodies[0]["sessionId"]
+        bodies.append(service.ask("¿Y en la sesión de antes?", sessionId=session).raise_for_status().json())
+        assert service.stop() == 0
+        assert "bug" not in service.log
+
+    log = open_log(service.database)
+    for body in bodies:
+        assert_recorded(body, log)
+    assert_whole(streams_of(log))
+    log.close()
+
+
+def test_answers_go_on_as_soon_as_there_is_room(disk: Path) -> None:
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(BALLAST_BYTES))
+    with RunningService(disk) as service:
+        bodies, _ = fill_up(service)
+        ballast.unlink()
+        bodies.append(service.ask("¿Y ahora?").raise_for_status().json())
+        service.kill()
+    log = open_log(service.database)
+    for body in bodies:
+        assert_recorded(body, log)
+    assert_whole(streams_of(log), still_open=True)
+    log.close()

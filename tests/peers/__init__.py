@@ -1,0 +1,1 @@
+"""The service against servers that others wrote: llama.cpp's, in Groq's place, and Ollama."""

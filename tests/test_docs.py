@@ -1,0 +1,14 @@
+"""What is written about the service is what it does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_variables_are_documented_as_they_are() -> None:
+    script = ROOT / "scripts" / "write_settings_docs.py"
+    check = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert check.returncode == 0, check.stdout + check.stderr
