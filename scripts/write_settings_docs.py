@@ -1,4 +1,5 @@
-"""Writes `.env.example` and the README's table of variables from the settings class: `python scripts/write_settings_docs.py`.
+"""Writes `.env.example` and the README's table of variables from the settings class:
+`python -m scripts.write_settings_docs`.
 
 With `--check` it writes nothing and exits 1 if they are not what the settings class says.
 """
@@ -20,7 +21,7 @@ def main() -> int:
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if "--check" in sys.argv:
-            print(f"{path.name} is not what ouija_es/config.py says: run scripts/write_settings_docs.py")
+            print(f"{path.name} is not what ouija_es/config.py says: run python -m scripts.write_settings_docs")
         else:
             path.write_text(wanted[path], encoding="utf-8")
             print(f"wrote {path.name}")

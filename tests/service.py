@@ -26,7 +26,8 @@ class RunningService:
     """`ouija_es serve` as a process of its own, on a free port, until the block ends.
 
     Without more variables only the database tier answers; `providers()` gives those for stub providers. Variables that
-    the test run itself was started with do not reach it. The data lies in `folder`, the log lines do not.
+    the test run itself was started with do not reach it. The data lies in `folder`, the log lines do not. LOG_LEVEL must
+    leave `info` in: the port is read from such a line.
     """
 
     def __init__(self, folder: Path, *, until_ready: bool = True, **variables: str) -> None:
@@ -44,8 +45,8 @@ class RunningService:
             while until_ready and self.client.get("/health/ready").status_code != 200:
                 time.sleep(0.02)
         except BaseException:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
+            self._log.close()
             raise
 
     @property

@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_variables_are_documented_as_they_are() -> None:
-    script = ROOT / "scripts" / "write_settings_docs.py"
-    check = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "scripts.write_settings_docs", "--check"]
+    check = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert check.returncode == 0, check.stdout + check.stderr

@@ -79,7 +79,9 @@ def test_a_question_is_normalised_and_trimmed(service: RunningService) -> None:
         ({"question": "", "personality": 1, "language": {}, "x" * 300: 0}, None),
     ],
 )
-def test_mistakes_are_named_all_at_once(service: RunningService, body: dict[str, Any], fields: list[str] | None) -> None:
+def test_mistakes_are_named_all_at_once(
+    service: RunningService, body: dict[str, Any], fields: list[str] | None
+) -> None:
     problem = assert_problem(post(service, json.dumps(body)), 422, "invalid-request")
 
     named = [error["field"] for error in problem["errors"]]
@@ -93,7 +95,17 @@ def test_mistakes_are_named_all_at_once(service: RunningService, body: dict[str,
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'"a"', b"null", b"\xff\xfe", b'{"question": "\xff"}', b'{"question": "\\ud800"}', b"[" * 16_000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"a"',
+        b"null",
+        b"\xff\xfe",
+        b'{"question": "\xff"}',
+        b'{"question": "\\ud800"}',
+        b"[" * 16_000,
+    ],
 )
 def test_what_is_no_json_object_is_malformed(service: RunningService, content: bytes) -> None:
     assert_problem(post(service, content), 400, "malformed-request")
@@ -176,7 +188,9 @@ def test_a_client_that_takes_no_json_is_told_so(service: RunningService) -> None
         ("en;q=nonsense, ;;;,", "es"),
     ],
 )
-def test_the_language_comes_from_the_header(service: RunningService, accept_language: str | None, language: str) -> None:
+def test_the_language_comes_from_the_header(
+    service: RunningService, accept_language: str | None, language: str
+) -> None:
     headers = {} if accept_language is None else {"accept-language": accept_language}
 
     assert post(service, b'{"question": "a"}', headers).json()["language"] == language

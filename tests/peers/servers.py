@@ -48,14 +48,14 @@ sys.stdin.read()
 
 def missing(component: str) -> str | None:
     """What `groq_like_model` or `ollama_server` (see NEEDS) lacks on this machine, or None."""
-    absent = [str(path) for path in NEEDS[component] if not path.exists()]
-    return f"{component}'s {' and '.join(absent)} (run scripts/install-peers.sh)" if absent else None
+    absent = ", ".join(f"no {path}" for path in NEEDS[component] if not path.exists())
+    return f"{absent}; run scripts/install-peers.sh" if absent else None
 
 
 def require(component: str) -> None:
     """Go on if the component can be started; else skip the test with the reason or, with CI=true, fail it."""
     lack = missing(component)
-    require_component(lack or component, present=lack is None)
+    require_component(f"{component} ({lack})", present=lack is None)
 
 
 @contextmanager

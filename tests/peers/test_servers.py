@@ -9,7 +9,7 @@ from tests.peers import servers
 
 pytestmark = pytest.mark.deep
 
-QUESTION = {"role": "user", "content": "What is the capital of France?"}
+QUESTION = {"role": "user", "content": "Which city is the capital of France?"}
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +59,12 @@ def test_groq_s_client_is_cut_at_max_tokens(llama: groq.Groq) -> None:
     assert answer.choices[0].message.content
 
 
-def test_groq_s_client_gets_the_same_answer_streamed(llama: groq.Groq) -> None:
-    chunks = list(completion(llama, stream=True))
-    deltas = [choice.delta.content for chunk in chunks for choice in chunk.choices if choice.delta.content]
+def test_groq_s_client_gets_an_answer_streamed(llama: groq.Groq) -> None:
+    choices = [choice for chunk in completion(llama, stream=True) for choice in chunk.choices]
+    deltas = [choice.delta.content for choice in choices if choice.delta.content]
     assert len(deltas) > 3
-    assert "".join(deltas) == completion(llama).choices[0].message.content
-    assert [choice.finish_reason for chunk in chunks for choice in chunk.choices][-1] == "stop"
+    assert "Paris" in "".join(deltas)
+    assert [choice.finish_reason for choice in choices] == [None] * (len(choices) - 1) + ["stop"]
 
 
 def test_a_wrong_key_is_unauthorized(llama: groq.Groq) -> None:
@@ -79,11 +79,11 @@ def test_a_prompt_that_does_not_fit_is_a_bad_request(llama: groq.Groq) -> None:
 
 
 def test_ollama_s_client_gets_an_answer_that_only_a_model_can_give(ollama_client: ollama.Client) -> None:
-    answer = ollama_client.chat(servers.OLLAMA_NAME, [QUESTION], options={"num_predict": 60, "temperature": 0})
+    answer = ollama_client.chat(servers.OLLAMA_NAME, [QUESTION], options={"num_predict": 24, "temperature": 0})
     assert "Paris" in answer.message.content
-    assert answer.done
+    assert answer.done_reason == "stop"
     assert answer.prompt_eval_count > 7
-    assert 1 < answer.eval_count <= 60
+    assert 1 < answer.eval_count < 24
 
 
 def test_ollama_cuts_at_num_predict(ollama_client: ollama.Client) -> None:
@@ -93,14 +93,13 @@ def test_ollama_cuts_at_num_predict(ollama_client: ollama.Client) -> None:
     assert answer.message.content
 
 
-def test_ollama_s_client_gets_the_same_answer_streamed(ollama_client: ollama.Client) -> None:
-    options = {"num_predict": 12, "temperature": 0}
+def test_ollama_s_client_gets_an_answer_streamed(ollama_client: ollama.Client) -> None:
+    options = {"num_predict": 24, "temperature": 0}
     parts = list(ollama_client.chat(servers.OLLAMA_NAME, [QUESTION], options=options, stream=True))
-    whole = ollama_client.chat(servers.OLLAMA_NAME, [QUESTION], options=options)
     assert len(parts) > 3
-    assert "".join(part.message.content for part in parts) == whole.message.content
+    assert "Paris" in "".join(part.message.content for part in parts)
     assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
-    assert parts[-1].eval_count == 12
+    assert 1 < parts[-1].eval_count < 24
 
 
 def test_ollama_says_404_for_a_model_that_was_not_pulled(ollama_client: ollama.Client) -> None:
