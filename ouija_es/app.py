@@ -33,6 +33,7 @@ from ouija_es.providers.canned import MODEL as CANNED_MODEL
 from ouija_es.providers.canned import Canned
 from ouija_es.providers.groq import Groq
 from ouija_es.providers.ollama import Ollama
+from ouija_es.readiness import Readiness
 from ouija_es.recovery import Recovery
 from ouija_es.resources.ask import AskResource
 from ouija_es.resources.audit import QuestionHistoryResource, SessionHistoryResource
@@ -41,7 +42,6 @@ from ouija_es.resources.envelope import Envelope
 from ouija_es.resources.health import HealthResource, LiveResource, ReadyResource
 from ouija_es.resources.index import IndexResource
 from ouija_es.resources.problem import write_problem, write_request_error
-from ouija_es.readiness import Readiness
 from ouija_es.resources.tokens import BearerToken
 from ouija_es.seance import Seance
 from ouija_es.store.answers import digest_of, read_answers, seed

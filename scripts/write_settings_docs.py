@@ -1,7 +1,6 @@
-"""Writes `.env.example` and the README's table of variables from the settings class:
-`python -m scripts.write_settings_docs`.
+"""Writes `.env.example` and the README's table of variables from the settings class.
 
-With `--check` it writes nothing and exits 1 if they are not what the settings class says.
+`python -m scripts.write_settings_docs`; with `--check` it writes nothing and exits 1 if they are not what the settings class says.
 """
 
 import sys
@@ -16,6 +15,7 @@ BEGIN, END = "<!-- variables: begin -->", "<!-- variables: end -->"
 
 
 def main() -> int:
+    """Exit code 0, or 1 if a check found something stale."""
     readme = ROOT / "README.md"
     wanted = {ROOT / ".env.example": env_example(), readme: with_table(readme.read_text(encoding="utf-8"))}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
@@ -29,7 +29,10 @@ def main() -> int:
 
 
 def env_example() -> str:
-    lines = ["# Every variable with its default. All are optional. Secrets also come from files: NAME_FILE=/run/secrets/name"]
+    """All of `.env.example`."""
+    lines = [
+        "# Every variable with its default; all are optional. A secret also comes from a file: NAME_FILE=/run/secrets/x"
+    ]
     for name, field in Settings.model_fields.items():
         lines += ["", f"# {(field.description or '').replace('`', '')}"]
         lines += [f"#{name.upper()}={default(field)}"]
@@ -37,6 +40,7 @@ def env_example() -> str:
 
 
 def with_table(readme: str) -> str:
+    """The README with its table of variables made anew."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     rows = ["| variable | default | meaning |", "|---|---|---|"]
@@ -50,6 +54,7 @@ def with_table(readme: str) -> str:
 
 
 def default(field: FieldInfo) -> str:
+    """A default as it would be written in the environment."""
     return "" if field.default is None else str(field.default)
 
 

@@ -26,11 +26,11 @@ class RunningService:
     """`ouija_es serve` as a process of its own, on a free port, until the block ends.
 
     Without more variables only the database tier answers; `providers()` gives those for stub providers. Variables that
-    the test run itself was started with do not reach it. The data lies in `folder`, the log lines do not. LOG_LEVEL must
-    leave `info` in: the port is read from such a line.
+    the test run itself was started with do not reach it. The data lies in `folder`, the log lines do not. LOG_LEVEL
+    must leave `info` in: the port is read from such a line.
     """
 
-    def __init__(self, folder: Path, *, until_ready: bool = True, **variables: str) -> None:
+    def __init__(self, folder: Path, **variables: str) -> None:
         self.folder = folder
         self.database = folder / "ouija.db"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the service
@@ -42,7 +42,7 @@ class RunningService:
             self.url = self._listening()
             no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading them takes longer than an ask
             self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30, verify=no_certificates)
-            while until_ready and self.client.get("/health/ready").status_code != 200:
+            while self.client.get("/health/ready").status_code != 200:
                 time.sleep(0.02)
         except BaseException:
             self.kill()

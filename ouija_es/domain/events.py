@@ -2,8 +2,8 @@
 
 On disk an event is a row: stream (UUIDv7), version (1…n), topic (`ouija.<Name>.v<N>`) and state, the JSON of the fields
 below in camelCase. `texts` tells about a person: in the row it is sealed, base64 of what `store.vault` describes.
-`docs/events.md` describes the format, `tests/domain/golden_events.jsonl` holds every version ever stored: a field may be
-added with a default, nothing may be renamed or removed without a new version.
+`docs/events.md` describes the format, `tests/domain/golden_events.jsonl` holds every version ever stored: a field may
+be added with a default, nothing may be renamed or removed without a new version.
 
 Times are UTC (RFC 3339). Durations are whole milliseconds: sums of floats would depend on how a log is read in batches.
 """

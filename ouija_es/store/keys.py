@@ -79,7 +79,8 @@ def _make_once(path: Path) -> None:
     """Writes a new key under another name first, so that a key file is whole or not there, also after a crash."""
     if path.exists():
         return
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
+    # Not the process's number: in a container that is the same again after a crash.
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
     fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(fd, "w", encoding="ascii") as file:

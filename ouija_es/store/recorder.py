@@ -166,7 +166,7 @@ class GroupCommit:
             self._insert_once(batch)
         except IntegrityError:
             if len(batch) == 1:
-                return ["conflict"]
+                return [self._insert_alone(batch[0])]
             middle = len(batch) // 2
             return self._insert(batch[:middle]) + self._insert(batch[middle:])
         except (PersistenceError, sqlite3.Error) as error:
@@ -214,13 +214,13 @@ class GroupCommit:
 
     def _is_there(self, append: Append) -> bool:
         """Whether these very rows are in the log: a failed commit may have become durable after all."""
-        if self._recorder is None or not append.rows:
+        recorder = self._recorder
+        if recorder is None or not append.rows:
             return False
-        first, last = append.rows[0], append.rows[-1]
-        stored = self._recorder.select_events(
-            first.originator_id, gt=first.originator_version - 1, lte=last.originator_version
+        return all(
+            list(recorder.select_events(row.originator_id, gt=row.originator_version - 1, limit=1)) == [row]
+            for row in append.rows
         )
-        return list(stored) == list(append.rows)
 
     def _reopen(self) -> None:
         self._close()

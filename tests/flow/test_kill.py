@@ -1,7 +1,7 @@
 """How a service ends: by kill -9 at any instant, by SIGTERM with questions in flight; and what others may do beside it.
 
-kill -9 leaves what the operating system holds: that a commit also survives the loss of power is SQLite's `synchronous=FULL`,
-which the recorder's tests hold.
+kill -9 leaves what the operating system holds. That a commit also survives the loss of power is up to SQLite's
+`synchronous=FULL`, which the recorder's tests look at.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tests.service import ROOT, RunningService, environment, providers
 from tests.store.history import assert_recorded, assert_whole, open_log, streams_of
 from tests.stubs import StubProviders
 
-ROUNDS = 3
+ROUNDS = 50
 CLIENTS = 32
 MODELS = ("groq", "ollama")
 SHORT = {
@@ -175,6 +175,36 @@ async def test_kill_9_loses_no_answer_and_hides_no_call(tmp_path: Path) -> None:
     assert len(crowd.bodies) > 10 * ROUNDS
     assert len({body["source"] for body in crowd.bodies}) == 3
     assert ends[Abandoned] > 0
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("folders", "rounds"), [(1, 15), (8, 8)])
+def test_kill_9_while_it_starts_leaves_a_folder_that_it_starts_on(tmp_path: Path, folders: int, rounds: int) -> None:
+    chance = random.Random()
+    for number in range(rounds):
+        folder = tmp_path / f"data-{number % folders}"
+        starting = subprocess.Popen(
+            [sys.executable, "-m", "ouija_es", "serve"],
+            cwd=ROOT,
+            env=environment(folder),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # From when there is a file until after it has begun to listen.
+        while not folder.exists():
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.6))
+        starting.kill()
+        starting.wait()
+        if number >= rounds - folders:
+            with RunningService(folder) as service:
+                assert service.ask("¿Quién anda ahí?").status_code == 200
+                assert service.client.get("/health").json()["checks"]["database"]["count"] > 0
+                assert service.stop() == 0
+            log = open_log(folder / "ouija.db")
+            assert_whole(streams_of(log))
+            log.close()
 
 
 def _question(event: Any) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
-from ouija_es.domain.events import Abandoned, Answered, AnsweredTexts, Asked, AskedTexts, AttemptSkipped
+from ouija_es.domain.events import Abandoned, Answered, AnsweredTexts, Asked, AskedTexts, AttemptSkipped, AttemptStarted
 from ouija_es.domain.vocabulary import Category, Language, Personality, Provider, Reason
 from ouija_es.ids import uuid7
 from ouija_es.store.mapper import to_row
@@ -32,6 +32,18 @@ def skipped() -> AttemptSkipped:
     # The instance is used as a serial number.
     return AttemptSkipped(
         at=AT, instance=uuid7(), provider=Provider.GROQ, reason=Reason.NOT_CONFIGURED, time_left_ms=7000
+    )
+
+
+def started() -> AttemptStarted:
+    return AttemptStarted(
+        at=AT,
+        instance=INSTANCE,
+        provider=Provider.GROQ,
+        attempt=1,
+        model="llama-3.1-8b-instant",
+        timeout_ms=3000,
+        time_left_ms=7000,
     )
 
 

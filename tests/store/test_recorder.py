@@ -3,16 +3,17 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import OperationalError, PersistenceError, StoredEvent
 
 from ouija_es.errors import StoreUnavailable
 from ouija_es.ids import uuid7
-from ouija_es.store.recorder import RETRY_SECONDS, GroupCommit, reason_of
-from ouija_es.store.sqlite import BUSY_TIMEOUT_SECONDS
+from ouija_es.store.recorder import RETRY_SECONDS, Append, GroupCommit, reason_of
+from ouija_es.store.sqlite import BUSY_TIMEOUT_SECONDS, EventRecorder
 from tests.store.rows import CommitCount, locked, new_rows, rows, stored
 
 PATIENCE_SECONDS = 60.0
@@ -42,7 +43,7 @@ def commits(recorder: GroupCommit, database: Path) -> Iterator[CommitCount]:
 async def verdicts(*appends: Awaitable[None]) -> list[str]:
     """`recorded` or the reason, for appends that start in the same instant."""
     results = await asyncio.gather(*appends, return_exceptions=True)
-    return [result.reason if isinstance(result, StoreUnavailable) else result or "recorded" for result in results]
+    return [it.reason if isinstance(it, StoreUnavailable) else "recorded" if it is None else repr(it) for it in results]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -116,11 +117,11 @@ async def test_of_two_that_want_one_version_in_one_batch_the_first_gets_it(recor
 
 
 async def test_a_session_key_is_stored_with_its_events_or_not_at_all(recorder: GroupCommit, database: Path) -> None:
-    kept, lost, taken = uuid7(), uuid7(), new_rows()
-    await recorder.append(taken, seconds=PATIENCE_SECONDS)
+    kept, lost, taken = uuid7(), uuid7(), uuid7()
+    await recorder.append(rows(taken, 1), seconds=PATIENCE_SECONDS)
     appends = [
         recorder.append(content, seconds=PATIENCE_SECONDS, session_key=(session, b"wrapped"))
-        for content, session in [(new_rows(), uuid7()), (new_rows(), kept), (taken, lost)]
+        for content, session in [(new_rows(), uuid7()), (new_rows(), kept), (rows(taken, 1), lost)]
     ]
     assert await verdicts(*appends) == ["recorded", "recorded", "conflict"]
     connection = sqlite3.connect(database)
@@ -275,15 +276,105 @@ async def test_a_file_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> N
         GroupCommit(tmp_path / "ouija.db").start()
 
 
+@pytest.fixture
+def durable_but_reported_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first transaction commits and then raises, as when an fsync fails after all has reached the disk."""
+    real, calls = EventRecorder.insert_events, []
+
+    def insert_events(self: EventRecorder, stored_events: Sequence[StoredEvent], **more: object) -> object:
+        positions = real(self, stored_events, **more)
+        calls.append(stored_events)
+        if len(calls) == 1:
+            raise sqlite3.OperationalError("disk I/O error")
+        return positions
+
+    monkeypatch.setattr(EventRecorder, "insert_events", insert_events)
+
+
+@pytest.mark.usefixtures("durable_but_reported_as_failed")
+async def test_what_a_failed_commit_left_in_the_file_is_recorded_and_not_written_twice(
+    recorder: GroupCommit, database: Path
+) -> None:
+    content = [*new_rows(3), *new_rows(2)]  # as at a start: the ends of several questions
+    await recorder.append(content, seconds=PATIENCE_SECONDS, session_key=(uuid7(), b"wrapped"))
+    places = [(row.originator_id, row.originator_version) for row in content]
+    assert [(stream, version) for _, stream, version in stored(database)] == places
+    assert recorder.available
+
+
+async def test_the_very_same_rows_once_more_are_recorded_already(recorder: GroupCommit, database: Path) -> None:
+    content = new_rows(2)
+    for _ in range(2):
+        await recorder.append(content, seconds=PATIENCE_SECONDS)
+    assert len(stored(database)) == 2
+
+
+async def test_after_a_failed_commit_a_conflict_still_fails_alone(
+    recorder: GroupCommit, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = uuid7()
+    await recorder.append(rows(taken, 1), seconds=PATIENCE_SECONDS)
+    # Made at once and written together: the first of them keeps the writer busy.
+    contents = [new_rows(), new_rows(2), rows(taken, 1), new_rows(2)]
+    real, calls = GroupCommit._insert_once, []
+
+    def insert_once(self: GroupCommit, batch: list[Append]) -> None:
+        calls.append(len(batch))
+        if calls == [1, 3]:
+            raise sqlite3.OperationalError("disk I/O error")
+        real(self, batch)
+
+    monkeypatch.setattr(GroupCommit, "_insert_once", insert_once)
+    appends = [recorder.append(content, seconds=PATIENCE_SECONDS) for content in contents]
+    assert await verdicts(*appends) == ["recorded", "recorded", "conflict", "recorded"]
+    assert [position for position, _, _ in stored(database)] == [1, 2, 3, 4, 5, 6]
+    assert recorder.available
+
+
+def readonly(path: Path) -> None:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        connection.execute("INSERT INTO t VALUES (1)")
+
+
+def missing(path: Path) -> None:
+    sqlite3.connect(f"{path.with_name('missing').as_uri()}?mode=rw", uri=True)
+
+
+def full(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA max_page_count=2")
+        connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
+
+
+def busy(path: Path) -> None:
+    with locked(path), closing(sqlite3.connect(path, timeout=0)) as connection:
+        connection.execute("INSERT INTO t VALUES (1)")
+
+
+def damaged(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 4096)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO t VALUES (1)")
+
+
+def wrong(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("SELECT * FROM missing")
+
+
 @pytest.mark.parametrize(
-    ("statement", "reason"),
-    [("INSERT INTO t VALUES (zeroblob(100000))", "full"), ("SELECT * FROM missing", "other")],
+    ("fail", "reason"),
+    [(readonly, "io"), (missing, "io"), (damaged, "io"), (full, "full"), (busy, "busy"), (wrong, "other")],
 )
-def test_a_database_error_is_told_by_its_code(tmp_path: Path, statement: str, reason: str) -> None:
-    connection = sqlite3.connect(tmp_path / "small.db")
-    connection.execute("CREATE TABLE t (a)")
-    connection.execute("PRAGMA max_page_count=2")
+def test_a_database_error_is_told_by_its_code(tmp_path: Path, fail: Callable[[Path], None], reason: str) -> None:
+    path = tmp_path / "small.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (a)")
     with pytest.raises(sqlite3.Error) as raised:
-        connection.execute(statement)
-    connection.close()
+        fail(path)
     assert reason_of(raised.value) == reason
+    # As the library wraps it, and as an error is raised from another.
+    assert reason_of(OperationalError(raised.value)) == reason
+    outer = PersistenceError("the batch failed")
+    outer.__cause__ = raised.value
+    assert reason_of(outer) == reason

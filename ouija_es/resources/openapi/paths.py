@@ -1,7 +1,5 @@
 """Paths: every route with every method."""
 
-from typing import Any
-
 from ouija_es.resources.docs import FILES
 from ouija_es.resources.openapi import examples
 from ouija_es.resources.openapi.problems import Problem, header_refs, problem_responses
@@ -35,12 +33,21 @@ IF_NONE_MATCH: Schema = {
 def paths(problems: dict[str, Problem]) -> Schema:
     """Path to path item."""
     return {
-        "/": {"get": _index(problems)},
+        "/": _with_head(_index(problems)),
         "/ouija/ask": {"post": _ask(problems)},
-        **_health(problems),
+        **{path: _with_head(get) for path, get in _health(problems).items()},
         **_audit(problems),
-        **_docs(problems),
+        **{path: _with_head(get) for path, get in _docs(problems).items()},
     }
+
+
+def _with_head(get: Schema) -> Schema:
+    """GET, and HEAD as GET without bodies."""
+    responses = {
+        status: {key: value for key, value in response.items() if key != "content"}
+        for status, response in get["responses"].items()
+    }
+    return {"get": get, "head": {**get, "operationId": f"head{get['operationId'][3:]}", "responses": responses}}
 
 
 def _ask(problems: dict[str, Problem]) -> Schema:
@@ -89,43 +96,37 @@ def _health(problems: dict[str, Problem]) -> Schema:
     ok, critical = examples.health()
     return {
         "/health": {
-            "get": {
-                "operationId": "getHealth",
-                "tags": ["health"],
-                "summary": "The service's health and what it rests on",
-                "description": "From evidence already there: no provider is called.",
-                "parameters": [TRACEPARENT],
-                "responses": {
-                    "200": _json("Answers can be given and recorded.", "Health", ok),
-                    "503": _json("Events cannot be recorded.", "Health", critical),
-                    **problem_responses(problems),
-                },
-            }
+            "operationId": "getHealth",
+            "tags": ["health"],
+            "summary": "The service's health and what it rests on",
+            "description": "From evidence already there: no provider is called.",
+            "parameters": [TRACEPARENT],
+            "responses": {
+                "200": _json("Answers can be given and recorded.", "Health", ok),
+                "503": _json("Events cannot be recorded.", "Health", critical),
+                **problem_responses(problems),
+            },
         },
         "/health/live": {
-            "get": {
-                "operationId": "getLive",
-                "tags": ["health"],
-                "summary": "Whether the process runs",
-                "parameters": [TRACEPARENT],
-                "responses": {
-                    "200": _json("It runs.", "Live", examples.status("ok")),
-                    **problem_responses(problems),
-                },
-            }
+            "operationId": "getLive",
+            "tags": ["health"],
+            "summary": "Whether the process runs",
+            "parameters": [TRACEPARENT],
+            "responses": {
+                "200": _json("It runs.", "Live", examples.status("ok")),
+                **problem_responses(problems),
+            },
         },
         "/health/ready": {
-            "get": {
-                "operationId": "getReady",
-                "tags": ["health"],
-                "summary": "Whether the process answers",
-                "parameters": [TRACEPARENT],
-                "responses": {
-                    "200": _json("It answers.", "Ready", examples.status("ok")),
-                    "503": _json("It starts or stops.", "Ready", examples.status("starting", "draining")),
-                    **problem_responses(problems),
-                },
-            }
+            "operationId": "getReady",
+            "tags": ["health"],
+            "summary": "Whether the process answers",
+            "parameters": [TRACEPARENT],
+            "responses": {
+                "200": _json("It answers.", "Ready", examples.status("ok")),
+                "503": _json("It starts or stops.", "Ready", examples.status("starting", "draining")),
+                **problem_responses(problems),
+            },
         },
     }
 
@@ -188,15 +189,15 @@ def _docs(problems: dict[str, Problem]) -> Schema:
         "example": next(iter(FILES)),
     }
     return {
-        "/api/openapi.json": _got("OpenApi", "This document", [JSON], problem_responses(problems), {"type": "object"}),
-        "/api/docs": _got("Docs", "This document for people: Swagger UI", ["text/html"], problem_responses(problems)),
-        "/api/docs/{file}": _got(
+        "/api/openapi.json": _kept("OpenApi", "This document", [JSON], problem_responses(problems), {"type": "object"}),
+        "/api/docs": _kept("Docs", "This document for people: Swagger UI", ["text/html"], problem_responses(problems)),
+        "/api/docs/{file}": _kept(
             "DocsFile", "What that page loads", media_types, problem_responses(problems, "NotFound"), parameters=[file]
         ),
     }
 
 
-def _got(
+def _kept(
     name: str,
     summary: str,
     media_types: list[str],
@@ -204,23 +205,19 @@ def _got(
     schema: Schema | None = None,
     parameters: list[Schema] | None = None,
 ) -> Schema:
-    """GET and HEAD of something that clients may keep."""
+    """Something that clients may keep."""
     headers = header_refs("X-Trace-Id", "ETag", "Cache-Control")
     content = {media_type: {"schema": schema or {"type": "string"}} for media_type in media_types}
-    kept = {"description": "The client has it already.", "headers": headers}
-    common: dict[str, Any] = {
+    return {
+        "operationId": f"get{name}",
         "tags": ["description"],
         "summary": summary,
         "parameters": [*(parameters or []), IF_NONE_MATCH, TRACEPARENT],
-    }
-    found = {"description": f"{summary}.", "headers": headers}
-    return {
-        "get": {
-            "operationId": f"get{name}",
-            **common,
-            "responses": {"200": {**found, "content": content}, "304": kept, **errors},
+        "responses": {
+            "200": {"description": f"{summary}.", "headers": headers, "content": content},
+            "304": {"description": "The client has it already.", "headers": headers},
+            **errors,
         },
-        "head": {"operationId": f"head{name}", **common, "responses": {"200": found, "304": kept, **errors}},
     }
 
 

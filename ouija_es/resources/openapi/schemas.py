@@ -23,11 +23,12 @@ PREFIX = "#/components/schemas/"
 Count = Annotated[int, Meta(ge=0)]
 
 # What is left after str.strip() begins and ends with neither space nor control character, and holds no control
-# character but tab and newline. Written out, as \s is not the same everywhere.
+# character but tab and newline. Written out, as \s is not the same everywhere; the length stands in the pattern, as
+# maxLength would count what is stripped.
 _CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 _SPACE = r"\x09-\x0d\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _SOLID = f"[^{_CONTROL}{_SPACE}]"
-QUESTION_PATTERN = f"^[{_SPACE}]*{_SOLID}([^{_CONTROL}]*{_SOLID})?[{_SPACE}]*$"
+QUESTION_PATTERN = f"^[{_SPACE}]*{_SOLID}([^{_CONTROL}]{{0,{QUESTION_LIMIT - 2}}}{_SOLID})?[{_SPACE}]*$"
 
 
 class Problem(TypedDict):
@@ -120,7 +121,7 @@ def schemas() -> dict[str, Schema]:
     """Name to schema, every property described."""
     request = AskRequest.model_json_schema(ref_template=PREFIX + "{model}")
     request.pop("$defs")
-    request["properties"]["question"] |= {"minLength": 1, "maxLength": QUESTION_LIMIT, "pattern": QUESTION_PATTERN}
+    request["properties"]["question"] |= {"minLength": 1, "pattern": QUESTION_PATTERN}
     _, found = msgspec.json.schema_components([*BODIES, *EVENTS.values()], ref_template=PREFIX + "{name}")
     recorded = {f"Recorded{event.__name__}": _recorded(topic, event.__name__) for topic, event in EVENTS.items()}
     found["QuestionHistory"]["properties"]["events"]["items"] = {
