@@ -1,7 +1,7 @@
 """Asks a second of the real service with `wrk`, before an instant stub provider: everything on, durable.
 
-`python -m loadtests.bench_asks [SECONDS]`. One process of the service, on one core if there are two; wrk and the stub share
-the other. Prints asks/s, events/s, the service's CPU µs an ask and its latency for each source, at 1 and 64 in flight.
+`python -m loadtests.bench_asks [SECONDS]`. One process of the service, on one core if there are two; wrk and the stub
+share the other. Prints asks/s, events/s, the service's CPU µs an ask and its latency for each source, at 1 and 64 in flight.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Writes `.env.example` and the README's table of variables from the settings class.
 
-`python -m scripts.write_settings_docs`; with `--check` it writes nothing and exits 1 if they are not what the settings class says.
+`python -m scripts.write_settings_docs`; with `--check` it writes nothing and exits 1 if they are stale.
 """
 
 import sys
