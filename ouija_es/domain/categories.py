@@ -13,17 +13,17 @@ from ouija_es.domain.vocabulary import Category, Language
 SPECIFICITY: Final = (
     Category.DEATH,
     Category.HEALTH,
-    Category.FAMILY,
     Category.MONEY,
+    Category.FAMILY,
     Category.LOVE,
-    Category.CAREER,
     Category.SPIRITUALITY,
+    Category.CAREER,
     Category.GENERAL,
     Category.FUTURE,
 )
 """Who wins a tie, first to last. That it is about the time ahead is the least that can be said of a question.
 
-On the labelled questions no swap of two neighbours does better, and love before family does clearly worse.
+On 1,140 labelled questions no swap of two neighbours gains more than two, and love before family loses eight.
 """
 
 
@@ -47,6 +47,7 @@ _JOINER: Final = re.compile(  # apostrophes and what is typed for them, soft hyp
     "['`\u00ad\u00b4\u02bc\u2018\u2019\uff07\u200b-\u200f\u2060\ufeff]"
 )
 
+
 def fold(text: str) -> list[str]:
     """The words of a text as they are compared: casefolded, accents off (ñ is n), apostrophes out (`don't`: `dont`)."""
     text = _JOINER.sub("", text.casefold())
@@ -63,8 +64,7 @@ class Classifier:
 
     @classmethod
     def from_lists(cls, lists: Mapping[Language, Mapping[str, Any]]) -> Self:
-        """From `seeds/categories/<language>.json`: each category's entries by level, and the rules of
-        `Lexicon`: `spellings`, `function_words`, `classes`, `inflections`.
+        """From `seeds/categories/<language>.json`: each category's entries by level, and what else `Lexicon` takes.
 
         Raises ValueError for an unknown category or level, KeyError for a missing part.
         """

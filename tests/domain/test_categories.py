@@ -18,9 +18,14 @@ CLASSIFIER = Classifier.from_lists(WORDS)
 
 def small(**categories: dict[str, list[str]]) -> Classifier:
     """A classifier that knows these lists in Spanish and only the word `gold` (money) in English."""
-    spanish = {**categories, "spellings": {"q": "que"}, "function_words": ["el", "que"]}
-    english = {"money": {"strong": ["gold"]}, "spellings": {}, "function_words": ["the", "that"]}
-    return Classifier.from_lists({ES: spanish, EN: english})
+    rules = {
+        "spellings": {"q": "que"},
+        "function_words": ["el", "que"],
+        "classes": {"kin": ["madre"]},
+        "inflections": {"ito": ["o"], "ando": ["ar"]},
+    }
+    english = {"spellings": {}, "function_words": ["the", "that"], "classes": {}, "inflections": {}}
+    return Classifier.from_lists({ES: {**categories, **rules}, EN: {"money": {"strong": ["gold"]}, **english}})
 
 
 @pytest.mark.parametrize(
@@ -158,6 +163,34 @@ def test_phrases_may_hold_the_ends_of_the_question() -> None:
     assert classifier.classify("ven, espíritu", ES) is Category.SPIRITUALITY
 
 
+def test_a_class_stands_for_each_of_its_words_and_their_plurals() -> None:
+    classifier = small(family={"medium": ["@kin"]}, death={"strong": ["perdi a mi @kin", "mis @kin ya no estan"]})
+    assert classifier.classify("perdí a mi madre", ES) is Category.DEATH
+    assert classifier.classify("mis madres ya no están", ES) is Category.DEATH
+    assert classifier.classify("mi madre", ES) is Category.FAMILY
+    assert classifier.classify("perdí a mi gato", ES) is Category.GENERAL
+
+
+def test_any_one_word_may_stand_where_a_phrase_leaves_a_gap() -> None:
+    classifier = small(love={"strong": ["volver con _ otra vez"]})
+    assert classifier.classify("volver con Zoraida otra vez", ES) is Category.LOVE
+    assert classifier.classify("volver con otra vez", ES) is Category.GENERAL
+
+
+def test_the_most_literal_of_equally_long_phrases_wins() -> None:
+    classifier = small(love={"strong": ["mi @kin"]}, death={"strong": ["mi mad*"]}, career={"strong": ["mi madre"]})
+    assert classifier.classify("mi madre", ES) is Category.CAREER
+    assert classifier.classify("mi madres", ES) is Category.DEATH
+
+
+def test_an_unlisted_form_is_taken_for_the_listed_word() -> None:
+    classifier = small(health={"strong": ["curar"]}, money={"strong": ["dinero"]})
+    assert classifier.classify("se está curando", ES) is Category.HEALTH
+    assert classifier.classify("mi dinerito", ES) is Category.MONEY
+    assert classifier.classify("dineroooo", ES) is Category.MONEY
+    assert classifier.classify("andando", ES) is Category.GENERAL
+
+
 def test_a_story_is_about_what_it_asks_at_its_end() -> None:
     story = "My dad has been very ill. I sat with him for weeks and the boss was kind. Will I lose my job?"
     assert CLASSIFIER.classify(story, EN) is Category.CAREER
@@ -194,8 +227,18 @@ class TestLists:
         for levels in levels_of(language).values():
             for entries in levels.values():
                 for entry in entries:
-                    words = [word.strip("*") for word in entry.split() if word not in ("^", "$")]
+                    words = [
+                        word.strip("*") for word in entry.split() if word not in ("^", "$", "_") and word[0] != "@"
+                    ]
                     assert fold(" ".join(words)) == words, entry
+
+    def test_the_classes_of_the_entries_exist_and_a_gap_does_not_begin_one(self, language: Language) -> None:
+        classes = {f"@{name}" for name in WORDS[language]["classes"]}
+        for levels in levels_of(language).values():
+            for entries in levels.values():
+                for entry in entries:
+                    assert not entry.startswith("_"), entry
+                    assert {word for word in entry.split() if word[0] == "@"} <= classes, entry
 
     def test_no_entry_is_a_clear_sign_of_two_categories(self, language: Language) -> None:
         levels = levels_of(language).values()
