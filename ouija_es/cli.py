@@ -97,16 +97,14 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
 def seed(options: argparse.Namespace, settings: Settings) -> int:
     """Writes the canned answers, whatever is in the table."""
     import seeds
-    from ouija_es.store import answers
-    from ouija_es.store.sqlite import DataFolderLock, open_recorder
+    from ouija_es.store.answers import seed_database
+    from ouija_es.store.sqlite import DataFolderLock
 
     del options
     lock = DataFolderLock(settings.database_path)
     lock.acquire()
     loaded = seeds.load_answers()
-    recorder = open_recorder(settings.database_path)
-    answers.seed(recorder, loaded, force=True)
-    recorder.datastore.close()
+    seed_database(settings.database_path, loaded, force=True)
     lock.release()
     print(f"Seeded {len(loaded)} responses")
     return 0

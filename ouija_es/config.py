@@ -137,12 +137,8 @@ class Settings(BaseSettings):
     groq_model: Annotated[str, Field(min_length=1)] = Field("llama-3.1-8b-instant", description="the model Groq runs")
     groq_timeout_seconds: Seconds = Field(3, description="per attempt")
     groq_max_attempts: PositiveInt = Field(2, description="tries per question")
-    groq_requests_per_minute: PositiveInt = Field(
-        30, description="never more than this in any sliding minute", json_schema_extra=_later("rate limit")
-    )
-    groq_tokens_per_minute: PositiveInt = Field(
-        6000, description="never more than this in any sliding minute", json_schema_extra=_later("rate limit")
-    )
+    groq_requests_per_minute: PositiveInt = Field(30, description="never more than this in any sliding minute")
+    groq_tokens_per_minute: PositiveInt = Field(6000, description="never more than this in any sliding minute")
     ollama_url: OptionalHttpUrl = Field(
         "http://localhost:11434", description="empty switches the Ollama tier off (`not_configured`)"
     )
@@ -154,27 +150,15 @@ class Settings(BaseSettings):
         2, description="calls in flight; above it the tier is skipped (`saturated`)"
     )
     answer_deadline_seconds: Seconds = Field(8, description="over the whole chain")
-    breaker_failures: PositiveInt = Field(
-        5, description="failures that open a provider's breaker", json_schema_extra=_later("breaker")
-    )
-    breaker_open_seconds: Seconds = Field(
-        30, description="how long a breaker stays open", json_schema_extra=_later("breaker")
-    )
-    client_requests_per_minute: WholeNumber = Field(
-        60,
-        description="per client address on POST; `0` switches it off",
-        json_schema_extra=_later("client rate limit"),
-    )
+    breaker_failures: PositiveInt = Field(5, description="failures that open a provider's breaker")
+    breaker_open_seconds: Seconds = Field(30, description="how long a breaker stays open")
+    client_requests_per_minute: WholeNumber = Field(60, description="per client address on POST; `0` switches it off")
     proxy_hops: WholeNumber = Field(
         0,
         description="reverse proxies in front: the client address is that many entries from the right of "
         "`X-Forwarded-For`",
     )
-    loadtest_token: Token | None = Field(
-        None,
-        description="requests with it as bearer are not limited per client",
-        json_schema_extra=_later("client rate limit"),
-    )
+    loadtest_token: Token | None = Field(None, description="requests with it as bearer are not limited per client")
     cors_origins: Annotated[str, AfterValidator(_origins)] = Field("", description="comma-separated origins, or `*`")
     audit_token: Token | None = Field(None, description="without it the audit API is off (404)")
     erasure_token: Token | None = Field(

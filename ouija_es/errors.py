@@ -10,12 +10,19 @@ OuijaError
     ├── UnknownQuestion         404
     ├── NotAcceptable           406
     ├── SlowBody                408
+    ├── KeyInFlight             409
+    ├── ErasedQuestion          410
     ├── TooLarge                413
     ├── UnsupportedMediaType    415
     ├── InvalidRequest          422
+    ├── KeyReused               422
+    ├── TooManyRequests         429
+    ├── Overloaded              503  refused early, so that those already let in are not late
+    ├── StoreUnreadable         503
     └── StoreUnavailable        503  not recorded in time: nothing is said that is not recorded
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -34,7 +41,7 @@ class ProviderError(OuijaError):
     """A provider gave no answer.
 
     `retryable`: a second try of the same provider may succeed soon. `status`: the HTTP status, if one came.
-    `retry_after_seconds`: how long the provider asked to be left alone.
+    `retry_after_seconds`: how long the provider asked to be left alone. `rate_limit`: its `x-ratelimit-*` headers.
     """
 
     def __init__(
@@ -44,12 +51,14 @@ class ProviderError(OuijaError):
         retryable: bool = False,
         status: int | None = None,
         retry_after_seconds: float | None = None,
+        rate_limit: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(reason.value)
         self.reason = reason
         self.retryable = retryable
         self.status = status
         self.retry_after_seconds = retry_after_seconds
+        self.rate_limit = rate_limit or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,14 @@ class SlowBody(RequestError):
     status, type, title = 408, "slow-body", "The request body did not arrive in time"
 
 
+class KeyInFlight(RequestError):
+    status, type, title = 409, "idempotency-key-in-flight", "A request with this idempotency key is being answered"
+
+
+class ErasedQuestion(RequestError):
+    status, type, title = 410, "erased", "What was asked with this idempotency key has been erased"
+
+
 class TooLarge(RequestError):
     status, type, title = 413, "too-large", "The request body is too large"
 
@@ -110,6 +127,25 @@ class UnsupportedMediaType(RequestError):
 
 class InvalidRequest(RequestError):
     status, type, title = 422, "invalid-request", "The request is not valid"
+
+
+class KeyReused(RequestError):
+    status, type, title = 422, "idempotency-key-reused", "The idempotency key belongs to another request"
+
+
+class TooManyRequests(RequestError):
+    status, type, title = 429, "too-many-requests", "Too many questions from one address"
+
+
+class Overloaded(RequestError):
+    status, type, title = 503, "overloaded", "The service has more to do than it can"
+
+    def __init__(self) -> None:
+        super().__init__("The spirit is overrun just now. Try again soon.", retry_after_seconds=2)
+
+
+class StoreUnreadable(RequestError):
+    status, type, title = 503, "not-readable", "The record cannot be read"
 
 
 StoreErrorReason = Literal["busy", "full", "io", "conflict", "other"]

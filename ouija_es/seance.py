@@ -1,11 +1,10 @@
 """The application: the life of one question, written down as it happens."""
 
-from collections.abc import Callable
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from uuid import UUID
-
-from eventsourcing.persistence import StoredEvent
 
 from ouija_es.clock import Clock
 from ouija_es.domain.categories import Classifier
@@ -23,12 +22,14 @@ from ouija_es.domain.events import (
 from ouija_es.domain.persona import trim_history
 from ouija_es.domain.safety import SafetyScreen
 from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider, Reason
-from ouija_es.errors import StoreUnavailable, UnknownSession
-from ouija_es.fallback.chain import Chain, Step
+from ouija_es.errors import UnknownSession
+from ouija_es.fallback.chain import Chain, Delta, Discard, Taken
 from ouija_es.fallback.deadline import Deadline
-from ouija_es.ids import uuid7
+from ouija_es.idempotency import Idempotency
 from ouija_es.providers.provider import Query, Reply
-from ouija_es.store.mapper import to_row
+from ouija_es.recovery import Recovery
+from ouija_es.store.journal import Journal
+from ouija_es.store.log import Recorded
 from ouija_es.store.recorder import GroupCommit
 from ouija_es.store.sessions import Session, Sessions
 
@@ -43,6 +44,7 @@ class Ask:
     session_id: UUID | None = field(repr=False)
     client_address: str | None = field(repr=False)
     trace_id: str
+    idempotency_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A recorded answer. `record_ms` is how long the ask waited for the event store in all."""
+    """A recorded answer.
+
+    `record_ms`: how long the ask waited for the event store in all. `replayed`: it was recorded for an earlier request.
+    """
 
     question_id: UUID
     session_id: UUID = field(repr=False)
@@ -68,44 +73,21 @@ class Answer:
     duration_ms: int
     attempts: list[Attempt]
     record_ms: float
+    replayed: bool = False
 
 
-class Journal:
-    """One question's stream on its way into the log: events gather, `commit` makes them durable."""
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The question will be asked: session and key are in order, nothing is recorded yet."""
 
-    def __init__(self, recorder: GroupCommit, session: Session, deadline: Deadline, clock: Clock) -> None:
-        self.stream = uuid7()
-        self.record_ms = 0.0
-        self._recorder = recorder
-        self._session = session
-        self._deadline = deadline
-        self._clock = clock
-        self._version = 0
-        self._rows: list[StoredEvent] = []
 
-    def note(self, event: Event) -> None:
-        """Adds an event; it is not durable yet."""
-        self._version += 1
-        self._rows.append(to_row(self.stream, self._version, event, self._session.key))
-
-    async def commit(self) -> None:
-        """Returns once all noted events are in the file. Raises StoreUnavailable, at the deadline at the latest."""
-        rows, self._rows = self._rows, []
-        wrapped = self._session.wrapped_key
-        started_at = self._clock.monotonic()
-        await self._recorder.append(
-            rows,
-            seconds=self._deadline.left(),
-            session_key=None if wrapped is None else (self._session.id, wrapped),
-        )
-        self._session.wrapped_key = None
-        self.record_ms += (self._clock.monotonic() - started_at) * 1000
+Item = Accepted | Attempt | Delta | Discard | Answer
 
 
 class Seance:
-    """Answers questions. `on_unrecorded` is told of a question whose stream may have been left open."""
+    """Answers questions."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything a question meets
         self,
         *,
         recorder: GroupCommit,
@@ -113,23 +95,66 @@ class Seance:
         chain: Chain,
         classifier: Classifier,
         screen: SafetyScreen,
+        idempotency: Idempotency,
+        recovery: Recovery,
         clock: Clock,
         instance: UUID,
-        on_unrecorded: Callable[[UUID], None],
     ) -> None:
         self._recorder = recorder
         self._sessions = sessions
         self._chain = chain
         self._classifier = classifier
         self._screen = screen
+        self._idempotency = idempotency
+        self._recovery = recovery
         self._clock = clock
         self._instance = instance
-        self._on_unrecorded = on_unrecorded
 
     async def ask(self, ask: Ask, deadline: Deadline) -> Answer:
-        """The answer, recorded. Raises UnknownSession, StoreUnavailable."""
-        session = await self._session(ask.session_id)
-        journal = Journal(self._recorder, session, deadline, self._clock)
+        """The answer, recorded. Raises UnknownSession, StoreUnavailable, KeyInFlight, KeyReused, ErasedQuestion."""
+        async with aclosing(self.run(ask, deadline, streamed=False)) as items:
+            async for item in items:
+                if isinstance(item, Answer):
+                    return item
+        raise AssertionError("a question ends with an answer or an error")
+
+    async def run(self, ask: Ask, deadline: Deadline, *, streamed: bool) -> AsyncGenerator[Item]:
+        """What happens to the question as it happens; last the answer, recorded. Raises as `ask`.
+
+        The first item is `Accepted`, or at once the answer that was stored for the same idempotency key. Whoever closes
+        the generator before its end withdraws the question.
+        """
+        with ExitStack() as held:
+            key_hash = None
+            if ask.idempotency_key is not None:
+                if self._idempotency.is_held(ask.idempotency_key):
+                    yield replayed(await self._idempotency.answered(ask.idempotency_key, _request(ask)))
+                    return
+                key = held.enter_context(self._idempotency.holding(ask.idempotency_key))
+                earlier = await self._idempotency.earlier(key, _request(ask))
+                if earlier is not None:
+                    yield replayed(earlier)
+                    return
+                key_hash = key.hash
+            session = await self._session(ask.session_id)
+            yield Accepted()
+            async with aclosing(self._answer(ask, session, deadline, key_hash, streamed=streamed)) as items:
+                async for item in items:
+                    yield item
+
+    async def _session(self, session_id: UUID | None) -> Session:
+        """The session to ask in; a new one without an id. Raises UnknownSession."""
+        if session_id is None:
+            return self._sessions.open()
+        session = await self._sessions.find(session_id)
+        if session is None:
+            raise UnknownSession("Leave sessionId out to open a new session.")
+        return session
+
+    async def _answer(
+        self, ask: Ask, session: Session, deadline: Deadline, key_hash: str | None, *, streamed: bool
+    ) -> AsyncGenerator[Item]:
+        journal = Journal(self._recorder, session, deadline.left, self._clock)
         query = Query(
             question_id=journal.stream,
             question=ask.question,
@@ -140,62 +165,58 @@ class Seance:
             history=trim_history(list(session.exchanges)),
             previous_canned_id=session.previous_canned_id,
         )
-        journal.note(self._asked(ask, session, query, deadline))
+        journal.note(self._asked(ask, session, query, deadline, key_hash))
+        attempts: list[Attempt] = []
+        reply: Reply | None = None
         try:
-            reply, steps = await self._consult(query, deadline, journal)
-            source, texts = steps[-1].provider, _texts(query, reply)
-            duration_ms = deadline.elapsed_ms()
+            async with aclosing(self._chain.run(query, deadline, streamed=streamed)) as items:
+                async for item in items:
+                    if not isinstance(item, Taken):
+                        yield item
+                        continue
+                    journal.note(item.step)
+                    reply = item.reply
+                    # Reading the table has no effect outside: its start need not be durable before.
+                    if isinstance(item.step, AttemptStarted) and item.step.provider is not Provider.DATABASE:
+                        await journal.commit()
+                    if (attempt := attempt_of(item.step)) is not None:
+                        attempts.append(attempt)
+                        yield attempt
+            reply = _given(reply)
+            duration_ms, texts = deadline.elapsed_ms(), _texts(query, reply)
             journal.note(
                 Answered(
                     at=self._clock.now(),
                     instance=self._instance,
-                    source=source,
+                    source=attempts[-1].provider,
                     model=reply.model,
                     duration_ms=duration_ms,
                     texts=texts,
                 )
             )
             await journal.commit()
-        except StoreUnavailable:
-            self._on_unrecorded(journal.stream)
+        except Exception:
+            # The store, or a bug: its stream must not stay open either way.
+            self._recovery.watch(journal.stream)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            self._recovery.withdraw(journal.stream)
             raise
         session.remember(ask.question, texts)
         self._sessions.keep(session)
-        return Answer(
+        yield Answer(
             question_id=journal.stream,
             session_id=session.id,
             category=query.category,
-            source=source,
+            source=attempts[-1].provider,
             model=reply.model,
             response=reply.text,
             duration_ms=duration_ms,
-            attempts=[attempt for step in steps if (attempt := attempt_of(step))],
+            attempts=attempts,
             record_ms=journal.record_ms,
         )
 
-    async def _session(self, session_id: UUID | None) -> Session:
-        if session_id is None:
-            return self._sessions.open()
-        session = await self._sessions.find(session_id)
-        if session is None:
-            raise UnknownSession("Leave sessionId out to open a new session.")
-        return session
-
-    async def _consult(self, query: Query, deadline: Deadline, journal: Journal) -> tuple[Reply, list[Step]]:
-        """Goes down the chain. Every step is noted, and durable before a model is called after it."""
-        taken: list[Step] = []
-        async with aclosing(self._chain.run(query, deadline)) as steps:
-            async for step, reply in steps:
-                taken.append(step)
-                journal.note(step)
-                if reply is not None:
-                    return reply, taken
-                # Reading the table has no effect outside: its start need not be durable before.
-                if isinstance(step, AttemptStarted) and step.provider is not Provider.DATABASE:
-                    await journal.commit()
-        raise AssertionError("the database tier always answers")
-
-    def _asked(self, ask: Ask, session: Session, query: Query, deadline: Deadline) -> Asked:
+    def _asked(self, ask: Ask, session: Session, query: Query, deadline: Deadline, key_hash: str | None) -> Asked:
         return Asked(
             at=self._clock.now(),
             instance=self._instance,
@@ -208,11 +229,24 @@ class Seance:
             deadline_ms=round(deadline.seconds * 1000),
             trace_id=ask.trace_id,
             texts=AskedTexts(question=ask.question, client_address=ask.client_address),
+            idempotency_key_hash=key_hash,
+            request_hash=None if key_hash is None else self._idempotency.request_hash(session.key, _request(ask)),
         )
+
+
+def _given(reply: Reply | None) -> Reply:
+    if reply is None:
+        raise AssertionError("the database tier always answers")
+    return reply
 
 
 def _texts(query: Query, reply: Reply) -> AnsweredTexts:
     return AnsweredTexts(response=reply.text, canned_answer_id=reply.canned_id, safety=query.at_risk)
+
+
+def _request(ask: Ask) -> list[str | None]:
+    """What makes two requests the same: compared after parsing and defaults."""
+    return [ask.question, ask.personality, ask.language, None if ask.session_id is None else str(ask.session_id)]
 
 
 def attempt_of(step: Event) -> Attempt | None:
@@ -226,3 +260,22 @@ def attempt_of(step: Event) -> Attempt | None:
             return Attempt(step.provider, Outcome.SKIPPED, step.reason, 0)
         case _:
             return None
+
+
+def replayed(history: list[Recorded]) -> Answer:
+    """The answer that a question's opened history holds."""
+    asked, answered = history[0].event, history[-1].event
+    if not isinstance(asked, Asked) or not isinstance(answered, Answered) or isinstance(answered.texts, bytes):
+        raise TypeError("not the history of an answered question")
+    return Answer(
+        question_id=history[0].stream,
+        session_id=asked.session_id,
+        category=asked.category,
+        source=answered.source,
+        model=answered.model,
+        response=answered.texts.response,
+        duration_ms=answered.duration_ms,
+        attempts=[attempt for it in history if (attempt := attempt_of(it.event)) is not None],
+        record_ms=0.0,
+        replayed=True,
+    )

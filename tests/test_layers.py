@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "ouija_es"
 
-LEAVES = {"config", "errors", "clock", "ids", "readiness"}
+LEAVES = {"config", "errors", "clock", "ids", "readiness", "entropy"}
 """Time, ids, settings and the error tree: for all above the domain."""
 LOG = {"recovery", "timeline"}
 """What is done with the log as a whole: finishing what a dead process left, and telling it to a person."""
@@ -20,7 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
     "errors": {"domain"},
     "clock": set(),
-    "ids": set(),
+    "entropy": set(),
+    "ids": {"entropy"},
     "readiness": {"errors"},
     "config": {"domain", "errors"},
     "store": LEAVES | {"domain"},
@@ -28,12 +29,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "providers": LEAVES | {"domain"},
     "fallback": LEAVES | {"providers", "domain"},
     "telemetry": LEAVES | {"domain"},
-    "seance": LEAVES | {"telemetry", "fallback", "providers"} | READ_SIDE,
+    "idempotency": LEAVES | {"recovery", "store", "domain"},
+    "restoring": LEAVES | {"fallback", "store", "domain"},
+    "seance": LEAVES | {"telemetry", "fallback", "providers", "idempotency", "recovery"} | READ_SIDE,
+    "shedding": LEAVES | {"store"},
     "recovery": LEAVES | {"store", "domain"},
     "timeline": {"store", "domain"},
     "web": set(),
-    "resources": LEAVES | {"telemetry", "web"} | FLOW,
-    "app": LEAVES | {"telemetry", "web", "resources"} | LOG | FLOW,
+    "resources": LEAVES | {"telemetry", "web", "shedding"} | FLOW,
+    "app": LEAVES | {"telemetry", "web", "resources", "shedding", "idempotency", "restoring"} | LOG | FLOW,
     "asgi": LEAVES | {"telemetry", "app"},
     "cli": LEAVES | {"telemetry", "app", "asgi"} | LOG | FLOW,
     "__main__": {"cli"},
@@ -42,9 +46,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Layer (top-level module of the package) to what it may import; itself and the version are free."""
 
 BUILDERS = {"app", "cli"}
-BUILT = {"resources", "seance", "fallback", "providers", "projections", "store", "recovery"}
+BUILT = {"resources", "seance", "fallback", "providers", "projections", "store", "recovery", "shedding", "idempotency"}
 BUILT_ANYWHERE = {
     "Deadline": "one is made at the door for every ask",
+    "Journal": "one is kept for every question",
 }
 """Classes with a constructor of their own that are not wiring, and why."""
 

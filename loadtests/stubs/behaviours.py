@@ -12,7 +12,7 @@ from loadtests.stubs.wire import Answer, Script, Wire
 WHOLE_SERVER: list[Callable[..., Answer]] = [
     faults.hang, faults.hang_after_headers, faults.drip, faults.reset, faults.close, faults.wrong_length,
     faults.garbage, faults.bad_chunk, faults.gzip_bomb, faults.big_body, faults.big_header, faults.redirect,
-    faults.html, faults.empty, replies.ok, replies.status, replies.loading, replies.not_pulled,
+    faults.html, faults.empty, faults.interim, replies.ok, replies.status, replies.loading, replies.not_pulled,
 ]  # fmt: skip
 ANSWERS_ONLY: list[Callable[..., Answer]] = [
     replies.wrong_types, replies.no_choices, replies.null_content, replies.empty_content, replies.whitespace,

@@ -1,13 +1,14 @@
 """Faults of the socket and of HTTP. Each takes a wire and gives what is sent for an ask."""
 
 import functools
+import itertools
 import random
 import struct
 import zlib
 from collections.abc import Iterator
 
 from loadtests.stubs.speak import Speak
-from loadtests.stubs.wire import Answer, Ask, End, Headers, Said, Script, Step, Wire, chunk, head
+from loadtests.stubs.wire import LAST_CHUNK, Answer, Ask, End, Headers, Said, Script, Step, Wire, chunk, head
 from loadtests.stubs.wire import response as respond
 
 MEGABYTE = 1024 * 1024
@@ -45,23 +46,36 @@ def drip(wire: Wire, *, interval_ms: float = 100, headers: bool = False) -> Answ
     return answer
 
 
-def reset(wire: Wire) -> Answer:
-    """RST in the middle of the body."""
-    return _cut(wire, End.RESET)
+def reset(wire: Wire, *, at: str = "body") -> Answer:
+    """RST in the middle of the `body`, of the `head`, or before a first byte (`start`)."""
+    return _cut(wire, End.RESET, at)
 
 
-def close(wire: Wire) -> Answer:
-    """FIN in the middle of the body: before content-length, or the last chunk, is reached."""
-    return _cut(wire, End.CLOSE)
+def close(wire: Wire, *, at: str = "body") -> Answer:
+    """FIN there; in the body that is before content-length, or the last chunk, is reached."""
+    return _cut(wire, End.CLOSE, at)
 
 
-def _cut(wire: Wire, end: End) -> Answer:
+def _cut(wire: Wire, end: End, at: str) -> Answer:
+    if at not in ("start", "head", "body"):
+        raise ValueError("at is start, head or body")
     healthy = Speak(wire, Said())
 
     def answer(ask: Ask) -> Script:
         whole = healthy.whole(ask)
         body = whole.index(b"\r\n\r\n") + 4
-        return [whole[: (body + len(whole)) // 2], MOMENT_SECONDS, end]
+        sent = {"start": 0, "head": body // 2, "body": (body + len(whole)) // 2}[at]
+        return [whole[:sent], MOMENT_SECONDS, end]
+
+    return answer
+
+
+def interim(wire: Wire, *, code: int = 100, reply: bool = True) -> Answer:
+    """An informational response (RFC 9110 §15.2) that nobody asked for, then the healthy reply, or nothing more."""
+    healthy = Speak(wire, Said())
+
+    def answer(ask: Ask) -> Script:
+        return [head(code, {}), healthy.whole(ask) if reply else End.HANG]
 
     return answer
 
@@ -119,18 +133,20 @@ def _bomb(mb: int, before: bytes, after: bytes) -> bytes:
     return start + first + again * mb + last + struct.pack("<II", zlib.crc32(after, crc), size % 2**32)
 
 
-def big_body(wire: Wire, *, mb: int = 64) -> Answer:
-    """A valid reply behind `mb` megabytes of spaces."""
+def big_body(wire: Wire, *, mb: int = 64, chunked: bool = False) -> Answer:
+    """A valid reply behind `mb` megabytes of spaces; `chunked` does not tell its length before."""
     healthy, spaces = Speak(wire, Said()), b" " * MEGABYTE
 
     def answer(ask: Ask) -> Iterator[Step]:
         before, after = wire.padding if ask.stream else (b"", b"")
         after += healthy.body(ask)
         size = len(before) + mb * MEGABYTE + len(after)
-        yield head(200, {**_sized(healthy.headers(ask)), "content-length": str(size)}) + before
-        for _ in range(mb):
-            yield spaces
-        yield after
+        framing = {"transfer-encoding": "chunked"} if chunked else {"content-length": str(size)}
+        yield head(200, {**_sized(healthy.headers(ask)), **framing})
+        for part in itertools.chain([before] if before else [], itertools.repeat(spaces, mb), [after]):
+            yield chunk(part) if chunked else part
+        if chunked:
+            yield LAST_CHUNK
 
     return answer
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from ouija_es.domain.vocabulary import Category, Language, Personality, Provider, Reason
+from ouija_es.domain.vocabulary import BreakerState, Category, Language, Personality, Provider, Reason
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -24,7 +24,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TierPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The values by which one provider is tried."""
+    """The values by which one provider is tried. `configuration` changes with its address, model or key."""
 
     provider: Provider
     configured: bool
@@ -32,6 +32,9 @@ class TierPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timeout_ms: int
     max_attempts: int
     concurrency: int
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    configuration: str | None = None
 
 
 class PolicyAdopted(Event, frozen=True, kw_only=True):
@@ -48,6 +51,8 @@ class PolicyAdopted(Event, frozen=True, kw_only=True):
     prompts_version: int
     answers_digest: str
     categories_digest: str
+    breaker_failures: int | None = None
+    breaker_open_ms: int | None = None
 
 
 class AskedTexts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -61,6 +66,7 @@ class Asked(Event, frozen=True, kw_only=True):
     """A question came in.
 
     `opens_session`: it is the session's first. `exchanges`: how many earlier ones of the session were sent along.
+    With an idempotency key: `idempotency_key_hash`, an HMAC under the vault's key; `request_hash`, under the session's.
     """
 
     session_id: UUID
@@ -72,6 +78,20 @@ class Asked(Event, frozen=True, kw_only=True):
     deadline_ms: int
     trace_id: str
     texts: AskedTexts | bytes
+    idempotency_key_hash: str | None = None
+    request_hash: str | None = None
+
+
+class TierState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a decision about a provider saw of it: all that is shared with other questions.
+
+    `requests_left`: of this minute, before this call. `held_ms`: so long it asked to be left alone.
+    """
+
+    in_flight: int
+    breaker: BreakerState = BreakerState.CLOSED
+    held_ms: int = 0
+    requests_left: int | None = None
 
 
 class AttemptStarted(Event, frozen=True, kw_only=True):
@@ -82,6 +102,7 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
     model: str
     timeout_ms: int
     time_left_ms: int
+    seen: TierState | None = None
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True):
@@ -103,6 +124,7 @@ class AttemptSkipped(Event, frozen=True, kw_only=True):
     provider: Provider
     reason: Reason
     time_left_ms: int
+    seen: TierState | None = None
 
 
 class AttemptSucceeded(Event, frozen=True, kw_only=True):
@@ -134,8 +156,33 @@ class Answered(Event, frozen=True, kw_only=True):
     texts: AnsweredTexts | bytes
 
 
+class Withdrawn(Event, frozen=True, kw_only=True):
+    """Whoever asked went away before the answer, and nobody else can ask for it."""
+
+
 class Abandoned(Event, frozen=True, kw_only=True):
     """The question was found unfinished: its process died, or its last events could not be committed in time."""
+
+
+class BreakerOpened(Event, frozen=True, kw_only=True):
+    """A provider is left alone: it failed `failures` times in a row, the last time with `reason`."""
+
+    provider: Provider
+    reason: Reason
+    failures: int
+    open_ms: int
+
+
+class BreakerHalfOpened(Event, frozen=True, kw_only=True):
+    """One call is let through to see whether the provider is well again."""
+
+    provider: Provider
+
+
+class BreakerClosed(Event, frozen=True, kw_only=True):
+    """The provider answered; it is called as usual."""
+
+    provider: Provider
 
 
 TOPICS: dict[str, type[Event]] = {
@@ -146,9 +193,13 @@ TOPICS: dict[str, type[Event]] = {
     "ouija.AttemptSkipped.v1": AttemptSkipped,
     "ouija.AttemptSucceeded.v1": AttemptSucceeded,
     "ouija.Answered.v1": Answered,
+    "ouija.Withdrawn.v1": Withdrawn,
     "ouija.Abandoned.v1": Abandoned,
+    "ouija.BreakerOpened.v1": BreakerOpened,
+    "ouija.BreakerHalfOpened.v1": BreakerHalfOpened,
+    "ouija.BreakerClosed.v1": BreakerClosed,
 }
 TOPIC_OF: dict[type[Event], str] = {event: topic for topic, event in TOPICS.items()}
 
-FINAL = (Answered, Abandoned)
+FINAL = (Answered, Withdrawn, Abandoned)
 """After one of these a question's stream takes no further event."""

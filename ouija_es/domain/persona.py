@@ -59,6 +59,7 @@ _VOICE = {
         Personality.PLAYFUL: "You are playful: you answer with irony and humour, never cruelty.",
     },
 }
+_FENCE_MARK = re.compile(r"</?(?:pregunta|question)>")
 _FENCE = {Language.ES: ("<pregunta>", "</pregunta>"), Language.EN: ("<question>", "</question>")}
 
 # Without angle brackets a text can neither close the fence, in whatever case or spacing, nor hold a chat template's
@@ -109,6 +110,11 @@ def complete_sentences(text: str) -> str:
         return text[:end]
     whole_words, _, _ = text.rpartition(" ")
     return (whole_words or text).rstrip(" ,;:.…-–—¿¡([«“\"'") + "…"
+
+
+def without_fence(text: str) -> str:
+    """A model's text without fence marks, which a small one may repeat."""
+    return _FENCE_MARK.sub("", text)
 
 
 def _fenced(question: str, language: Language) -> str:

@@ -68,3 +68,11 @@ class Reason(StrEnum):
     NOT_CONFIGURED = "not_configured"
     DEADLINE = "deadline"
     CANCELLED = "cancelled"
+
+
+class BreakerState(StrEnum):
+    """How a provider's breaker stands. `DUE`: open, but one call may see whether the provider is well again."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    DUE = "due"

@@ -1,16 +1,21 @@
-"""One provider in the chain: the policy it is tried by, and what the process knows of it."""
+"""One provider in the chain: the policy it is tried by, and everything this process knows of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ouija_es.clock import Clock
-from ouija_es.domain.events import TierPolicy
-from ouija_es.domain.vocabulary import Provider, Reason
-from ouija_es.providers.provider import AnsweringProvider
+from ouija_es.domain.events import TierPolicy, TierState
+from ouija_es.domain.vocabulary import BreakerState, Provider, Reason
+from ouija_es.errors import ProviderError
+from ouija_es.fallback.breaker import Breaker, Change, Permit
+from ouija_es.fallback.rate_limit import SlidingMinute, Slot
+from ouija_es.providers.provider import AnsweringProvider, Reply
 
 HOLD_LIMIT_SECONDS = 86_400.0
 """Whatever a provider asks for, it is tried again after a day."""
+
+OnChange = Callable[[Provider, Change], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +26,62 @@ class Evidence:
     reason: Reason | None
 
 
-class Tier:
-    """A provider and its policy. `provider` is None if it is not configured."""
+class Call:
+    """One call of a provider, from the decision to make it to its end."""
 
-    def __init__(self, policy: TierPolicy, provider: AnsweringProvider | None, clock: Clock) -> None:
+    def __init__(self, tier: "Tier", permit: Permit | None, slot: Slot | None) -> None:
+        self._tier = tier
+        self._permit = permit
+        self._slot = slot
+
+    def sent(self) -> None:
+        """The request leaves now."""
+        if self._slot is not None:
+            self._slot.sent()
+
+    def succeeded(self, reply: Reply) -> None:
+        """The provider answered."""
+        self._tier.evidence = Evidence(available=True, reason=None)
+        if self._slot is not None and reply.input_tokens is not None and reply.output_tokens is not None:
+            self._slot.settle(reply.input_tokens + reply.output_tokens)
+        if self._tier.minute is not None:
+            self._tier.minute.tighten(reply.rate_limit.get)
+        self._tier.changed(self._permit.succeeded() if self._permit else None)
+
+    def failed(self, error: ProviderError) -> None:
+        """The provider gave no answer."""
+        self._tier.evidence = Evidence(available=False, reason=error.reason)
+        if self._tier.minute is not None:
+            self._tier.minute.tighten(error.rate_limit.get)
+        self._tier.changed(self._permit.failed(error.reason) if self._permit else None)
+
+    def end(self) -> None:
+        """Whatever happened, nothing is held any longer."""
+        if self._slot is not None:
+            self._slot.release()
+        if self._permit is not None:
+            self._permit.abandoned()
+
+
+class Tier:
+    """A provider and its policy. `provider` is None if it is not configured; the last has no breaker, no minute."""
+
+    def __init__(
+        self,
+        policy: TierPolicy,
+        provider: AnsweringProvider | None,
+        clock: Clock,
+        *,
+        breaker: Breaker | None = None,
+        minute: SlidingMinute | None = None,
+        on_change: OnChange | None = None,
+    ) -> None:
         self.policy = policy
         self.provider = provider
+        self.breaker = breaker
+        self.minute = minute
         self.evidence: Evidence | None = None
+        self._on_change = on_change
         self._in_flight = 0
         self._clock = clock
         self._held_until = 0.0
@@ -41,21 +95,48 @@ class Tier:
         """Leaves the provider alone for a while, as it asked."""
         self._held_until = max(self._held_until, self._clock.monotonic() + min(seconds, HOLD_LIMIT_SECONDS))
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Counts a call in flight."""
-        self._in_flight += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
+    def state(self) -> TierState:
+        """What a decision sees of the provider now."""
+        return TierState(
+            in_flight=self._in_flight,
+            breaker=self._breaker_state(),
+            held_ms=max(0, round((self._held_until - self._clock.monotonic()) * 1000)),
+            requests_left=None if self.minute is None else self.minute.remaining(),
+        )
 
-    def reason_to_skip(self) -> Reason | None:
-        """Why the provider must not be called now, whatever time is left; None if it may."""
+    def _breaker_state(self) -> BreakerState:
+        if self.breaker is None or not self.breaker.is_open:
+            return BreakerState.CLOSED
+        return BreakerState.DUE if self.breaker.allows() else BreakerState.OPEN
+
+    def reason_to_skip(self, tokens: int) -> Reason | None:
+        """Why a call of so many tokens must not be made now, whatever time is left; None if it may."""
         if self.provider is None:
             return Reason.NOT_CONFIGURED
+        if self.breaker is not None and not self.breaker.allows():
+            return Reason.BREAKER_OPEN
         if self._held_until > self._clock.monotonic():
             return Reason.RATE_LIMITED
+        if self.minute is not None and not self.minute.room_for(tokens):
+            return Reason.BUCKET_EMPTY
         if self._in_flight >= self.policy.concurrency:
             return Reason.SATURATED
         return None
+
+    @contextmanager
+    def call(self, tokens: int) -> Iterator[Call]:
+        """A call that `reason_to_skip` has just let through."""
+        permit = self.breaker.begin() if self.breaker is not None else None
+        call = Call(self, permit, self.minute.take(tokens) if self.minute is not None else None)
+        self.changed(permit.change if permit else None)
+        self._in_flight += 1
+        try:
+            yield call
+        finally:
+            self._in_flight -= 1
+            call.end()
+
+    def changed(self, change: Change | None) -> None:
+        """Passes a change of the breaker on, to be written down."""
+        if change is not None and self._on_change is not None:
+            self._on_change(self.name, change)

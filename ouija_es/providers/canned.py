@@ -4,7 +4,7 @@ The table is read once, at start; an ask touches only memory and cannot fail.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 
 from ouija_es.domain.canned import CannedAnswer
 from ouija_es.domain.categories import fold
@@ -35,6 +35,12 @@ class Canned:
             return Reply(text=self._help_answers[query.language], model=MODEL)
         chosen = self.choose(query)
         return Reply(text=chosen.text, model=MODEL, canned_id=chosen.id)
+
+    async def stream(self, query: Query, timeout_seconds: float) -> AsyncGenerator[str | Reply]:
+        """The whole text at once."""
+        reply = await self.answer(query, timeout_seconds)
+        yield reply.text
+        yield reply
 
     def choose(self, query: Query) -> CannedAnswer:
         """The answer that fits best: most keywords in common with the question, not the session's previous one.

@@ -1,5 +1,7 @@
 """Groq Cloud: OpenAI-compatible chat completions (https://console.groq.com/docs/api-reference#chat-create)."""
 
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -7,8 +9,16 @@ import msgspec
 from ouija_es.domain.persona import messages
 from ouija_es.domain.vocabulary import Provider, Reason
 from ouija_es.errors import ProviderError
-from ouija_es.providers.provider import Query, Reply
-from ouija_es.providers.wire import ANSWER_TOKENS, TEMPERATURE, Endpoint, WireClient, checked_answer
+from ouija_es.providers.provider import ANSWER_TOKENS, Query, Reply
+from ouija_es.providers.wire import (
+    TEMPERATURE,
+    Endpoint,
+    WireClient,
+    checked_answer,
+    decoded,
+    delta_text,
+    token_count,
+)
 
 
 class _Message(msgspec.Struct):
@@ -16,7 +26,8 @@ class _Message(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
-    message: _Message
+    message: _Message = msgspec.field(default_factory=_Message)
+    delta: _Message = msgspec.field(default_factory=_Message)
     finish_reason: str | None = None
 
 
@@ -25,10 +36,19 @@ class _Usage(msgspec.Struct):
     completion_tokens: int | None = None
 
 
+class _Extra(msgspec.Struct):
+    usage: _Usage | None = None
+    error: Any = None
+
+
 class _Completion(msgspec.Struct):
-    choices: list[_Choice]
+    """A completion or one chunk of it."""
+
+    choices: list[_Choice] | None = None
     model: str | None = None
     usage: _Usage | None = None
+    x_groq: _Extra | None = None
+    error: Any = None
 
 
 class Groq:
@@ -43,30 +63,67 @@ class Groq:
 
     async def answer(self, query: Query, timeout_seconds: float) -> Reply:
         """Groq's answer. Raises ProviderError."""
-        prompt = messages(query.question, query.personality, query.language, query.history)
-        body = {
-            "model": self.model,
-            "messages": [{"role": message.role, "content": message.content} for message in prompt],
-            "max_tokens": ANSWER_TOKENS,
-            "temperature": TEMPERATURE,
-            "stream": False,
-        }
-        completion = await self._wire.post(body, self._decoder, timeout_seconds)
+        received = await self._wire.post(self._body(query, stream=False), self._decoder, timeout_seconds)
+        completion = received.body
+        if completion.error is not None:
+            raise ProviderError(Reason.SERVER_ERROR, retryable=True)
         if not completion.choices:
             raise ProviderError(Reason.MALFORMED_RESPONSE)
         choice = completion.choices[0]
-        if choice.finish_reason == "content_filter":
-            raise ProviderError(Reason.REFUSED)
-        truncated = choice.finish_reason == "length"
-        usage = completion.usage
-        return Reply(
-            text=checked_answer(choice.message.content, truncated=truncated),
-            model=completion.model or self.model,
-            truncated=truncated,
-            input_tokens=usage.prompt_tokens if usage else None,
-            output_tokens=usage.completion_tokens if usage else None,
-        )
+        return self._reply(completion, choice.message.content, choice.finish_reason, received.rate_limit)
+
+    async def stream(self, query: Query, timeout_seconds: float) -> AsyncGenerator[str | Reply]:
+        """Server-sent events, each `data: ` and a chunk; the one with a finish reason completes the answer."""
+        text, last, finish_reason = "", _Completion(), None
+        rate_limit: Mapping[str, str] = {}
+        async with aclosing(self._wire.lines(self._body(query, stream=True), timeout_seconds)) as lines:
+            async for line in lines:
+                rate_limit = line.rate_limit
+                data = line.text.removeprefix(b"data:").strip() if line.text.startswith(b"data:") else b""
+                if not data:
+                    continue
+                if data == b"[DONE]":
+                    break
+                chunk = decoded(self._decoder, data)
+                if chunk.error is not None or (chunk.x_groq is not None and chunk.x_groq.error is not None):
+                    raise ProviderError(Reason.SERVER_ERROR, retryable=True)
+                for choice in (chunk.choices or [])[:1]:
+                    if piece := delta_text(choice.delta.content):
+                        line.started = True
+                        text += piece
+                        yield piece
+                    if choice.finish_reason is not None:
+                        last, finish_reason = chunk, choice.finish_reason
+        if finish_reason is None:
+            raise ProviderError(Reason.MALFORMED_RESPONSE)
+        yield self._reply(last, text, finish_reason, rate_limit)
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._wire.close()
+
+    def _body(self, query: Query, *, stream: bool) -> dict[str, Any]:
+        prompt = messages(query.question, query.personality, query.language, query.history)
+        return {
+            "model": self.model,
+            "messages": [{"role": message.role, "content": message.content} for message in prompt],
+            "max_tokens": ANSWER_TOKENS,
+            "temperature": TEMPERATURE,
+            "stream": stream,
+        }
+
+    def _reply(
+        self, completion: _Completion, text: object, finish_reason: str | None, rate_limit: Mapping[str, str]
+    ) -> Reply:
+        if finish_reason == "content_filter":
+            raise ProviderError(Reason.REFUSED, rate_limit=rate_limit)
+        truncated = finish_reason == "length"
+        usage = completion.usage or (completion.x_groq and completion.x_groq.usage) or _Usage()
+        return Reply(
+            text=checked_answer(text, truncated=truncated),
+            model=completion.model or self.model,
+            truncated=truncated,
+            input_tokens=token_count(usage.prompt_tokens),
+            output_tokens=token_count(usage.completion_tokens),
+            rate_limit=rate_limit,
+        )

@@ -1,12 +1,17 @@
 """What the chain and the providers say to each other."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
 from ouija_es.domain.persona import Exchange
 from ouija_es.domain.vocabulary import Category, Language, Personality, Provider
+
+ANSWER_TOKENS = 130
+"""What a model may generate: 60 words of Spanish and some slack."""
+SYSTEM_CHARACTERS = 600
+"""More than the longest system message and the fences have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,16 @@ class Query:
     history: Sequence[Exchange] = field(default=(), repr=False)
     previous_canned_id: str | None = None
 
+    @property
+    def tokens_at_most(self) -> int:
+        """An upper bound of what a model's answer will count: prompt, history and question, and what it may generate.
+
+        Spanish takes a token for three to four characters in the models' tokenizers.
+        """
+        characters = SYSTEM_CHARACTERS + len(self.question)
+        characters += sum(len(exchange.question) + len(exchange.response) for exchange in self.history)
+        return characters // 3 + ANSWER_TOKENS
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -33,6 +48,7 @@ class Reply:
     input_tokens: int | None = None
     output_tokens: int | None = None
     canned_id: str | None = None
+    rate_limit: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class AnsweringProvider(Protocol):
@@ -43,3 +59,6 @@ class AnsweringProvider(Protocol):
 
     async def answer(self, query: Query, timeout_seconds: float) -> Reply:
         """The answer, within `timeout_seconds`. Raises ProviderError, nothing else."""
+
+    def stream(self, query: Query, timeout_seconds: float) -> AsyncGenerator[str | Reply]:
+        """As `answer`, but with the text piece by piece as it comes, and the whole reply last."""

@@ -1,32 +1,34 @@
-"""The HTTP client behind the model providers: POST JSON, get JSON, every failure one reason of the closed set.
+"""The HTTP client behind the model providers: POST JSON, get JSON or a stream of lines, every failure one known reason.
 
 Built on pyreqwest (Rust's reqwest); nothing outside this file knows that.
 """
 
 import asyncio
+import contextlib
 import email.utils
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import DecodeError, NetworkError, PyreqwestError, RequestTimeoutError
-from pyreqwest.request import StreamRequest
+from pyreqwest.request import RequestBuilder
+from pyreqwest.response import Response
 
 from ouija_es import __version__
-from ouija_es.domain.persona import complete_sentences
+from ouija_es.domain.persona import complete_sentences, without_fence
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import ProviderError
 
 BODY_LIMIT_BYTES = 1 << 20
 ANSWER_LIMIT_CHARACTERS = 2_000
-ANSWER_TOKENS = 160
-"""What a provider may generate: 60 words of Spanish and some slack."""
+TOKENS_LIMIT = 1_000_000
+RETRY_AFTER_LIMIT_SECONDS = 1e10
 TEMPERATURE = 0.9
 CONNECT_TIMEOUT = timedelta(seconds=2)
 IDLE_TIMEOUT = timedelta(seconds=30)
@@ -52,6 +54,33 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 Shape = TypeVar("Shape")
 HeaderLookup = Callable[[str], str | None]
+
+
+RATE_LIMIT_HEADERS = (
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+)
+STALL_SECONDS = 2.0
+"""A stream that has begun and then says nothing for so long is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[Shape]):
+    """A decoded reply, and what its headers said of the rate limit."""
+
+    body: Shape
+    rate_limit: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of a stream. `started` is set by its reader once the answer's text has begun."""
+
+    text: bytes
+    rate_limit: Mapping[str, str]
+    started: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,58 +110,114 @@ class WireClient:
             .build()
         )  # fmt: skip
 
-    async def post(self, body: object, shape: msgspec.json.Decoder[Shape], timeout_seconds: float) -> Shape:
+    async def post(self, body: object, shape: msgspec.json.Decoder[Shape], timeout_seconds: float) -> Received[Shape]:
         """The decoded reply. Connecting, headers and whole body together take at most `timeout_seconds`.
 
         Raises ProviderError.
         """
-        request = (
+        with _transport():
+            async with (
+                asyncio.timeout(timeout_seconds),
+                self._request(body, timeout_seconds).build_streamed() as response,
+            ):
+                _check(response)
+                raw = bytearray()
+                while (chunk := await response.body_reader.read_chunk()) is not None:
+                    raw += chunk
+                    if len(raw) > BODY_LIMIT_BYTES:
+                        raise ProviderError(Reason.MALFORMED_RESPONSE)
+        return Received(decoded(shape, raw), _rate_limit_headers(response))
+
+    async def lines(self, body: object, timeout_seconds: float) -> AsyncGenerator[Line]:
+        """The reply's lines as they come, without their ends; empty ones are left out.
+
+        All of it takes at most `timeout_seconds`; once the consumer has set `started` on a line, no longer than
+        `STALL_SECONDS` pass without a byte. Raises ProviderError.
+        """
+        give_up_at = time.monotonic() + timeout_seconds
+        started = False
+        with _transport():
+            async with contextlib.AsyncExitStack() as stack:
+                async with asyncio.timeout(timeout_seconds):
+                    # By default the head is held back until some of the body is there: here every byte counts.
+                    request = self._request(body, timeout_seconds).streamed_read_buffer_limit(0).build_streamed()
+                    response = await stack.enter_async_context(request)
+                _check(response)
+                headers = _rate_limit_headers(response)
+                size, rest = 0, b""
+                while True:
+                    left = give_up_at - time.monotonic()
+                    async with asyncio.timeout(min(left, STALL_SECONDS) if started else left):
+                        chunk = await response.body_reader.read_chunk()
+                    size += len(chunk or b"")
+                    if size > BODY_LIMIT_BYTES:
+                        raise ProviderError(Reason.MALFORMED_RESPONSE)
+                    *whole, rest = (rest + bytes(chunk or b"\n")).split(b"\n")
+                    for text in whole:
+                        if text.strip():
+                            line = Line(text.rstrip(b"\r"), headers)
+                            yield line
+                            started = started or line.started
+                    if chunk is None:
+                        return
+
+    def _request(self, body: object, timeout_seconds: float) -> RequestBuilder:
+        return (
             self._client.post(self._endpoint.url)
             .header("content-type", "application/json")
             .body_bytes(msgspec.json.encode(body))
             .timeout(timedelta(seconds=timeout_seconds))
-            .build_streamed()
         )
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                raw = await _exchange(request)
-        except (TimeoutError, RequestTimeoutError) as error:
-            raise ProviderError(Reason.TIMEOUT) from error
-        except PyreqwestError as error:
-            raise _transport_error(error) from error
-        try:
-            return shape.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ProviderError(Reason.MALFORMED_RESPONSE) from error
 
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.close()
 
 
-async def _exchange(request: StreamRequest) -> bytes:
-    async with request as response:
-        if response.status != 200:
-            raise _status_error(response.status, response.get_header)
-        length = response.get_header("content-length")
-        if length is not None and length.isdecimal() and int(length) > BODY_LIMIT_BYTES:
-            raise ProviderError(Reason.MALFORMED_RESPONSE)
-        body = bytearray()
-        while (chunk := await response.body_reader.read_chunk()) is not None:
-            body += chunk
-            if len(body) > BODY_LIMIT_BYTES:
-                raise ProviderError(Reason.MALFORMED_RESPONSE)
-        return bytes(body)
+@contextlib.contextmanager
+def _transport() -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, RequestTimeoutError) as error:
+        raise ProviderError(Reason.TIMEOUT) from error
+    except PyreqwestError as error:
+        raise _transport_error(error) from error
+
+
+def _check(response: Response) -> None:
+    if response.status != 200:
+        raise _status_error(response.status, response.get_header)
+    length = response.get_header("content-length")
+    if length is not None and length.isdecimal() and int(length) > BODY_LIMIT_BYTES:
+        raise ProviderError(Reason.MALFORMED_RESPONSE)
+
+
+def decoded(shape: msgspec.json.Decoder[Shape], raw: bytes | bytearray) -> Shape:
+    """The JSON of `raw`. Raises ProviderError."""
+    try:
+        return shape.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProviderError(Reason.MALFORMED_RESPONSE) from error
+
+
+def _rate_limit_headers(response: Response) -> Mapping[str, str]:
+    return {name: value for name in RATE_LIMIT_HEADERS if (value := response.get_header(name)) is not None}
 
 
 def _status_error(status: int, header: HeaderLookup) -> ProviderError:
-    if 300 <= status < 400:
+    if status < 400:
         reason, retryable = Reason.MALFORMED_RESPONSE, False
     else:
         reason, retryable = _STATUS.get(
             status, (Reason.SERVER_ERROR, True) if status >= 500 else (Reason.BAD_REQUEST, False)
         )
-    return ProviderError(reason, retryable=retryable, status=status, retry_after_seconds=retry_after_seconds(header))
+    return ProviderError(
+        reason,
+        retryable=retryable,
+        status=status,
+        retry_after_seconds=retry_after_seconds(header),
+        rate_limit={name: value for name in RATE_LIMIT_HEADERS if (value := header(name)) is not None},
+    )
 
 
 def retry_after_seconds(header: HeaderLookup, *, now: float | None = None) -> float | None:
@@ -149,11 +234,11 @@ def retry_after_seconds(header: HeaderLookup, *, now: float | None = None) -> fl
         except ValueError:
             try:
                 date = email.utils.parsedate_to_datetime(value)
-            except ValueError:
+            except (ValueError, OverflowError):
                 continue
             seconds = date.timestamp() - (time.time() if now is None else now)
         if math.isfinite(seconds):
-            return max(0.0, seconds)
+            return min(max(0.0, seconds), RETRY_AFTER_LIMIT_SECONDS)
     return None
 
 
@@ -164,16 +249,31 @@ def _transport_error(error: PyreqwestError) -> ProviderError:
         return ProviderError(Reason.CONNECTION, retryable="client error (Connect)" not in causes)
     if "end of file before message length reached" in causes:
         return ProviderError(Reason.CONNECTION, retryable=True)
-    if isinstance(error, DecodeError):
+    # A body that is read as it comes has no error class of its own.
+    if isinstance(error, DecodeError) or "error reading a body from connection" in causes:
         return ProviderError(Reason.MALFORMED_RESPONSE)
     return ProviderError(Reason.CONNECTION)
+
+
+def delta_text(content: object) -> str:
+    """A piece of a streamed text, without control characters; empty if there is none. Raises ProviderError."""
+    if content is None:
+        return ""
+    if not isinstance(content, str):
+        raise ProviderError(Reason.MALFORMED_RESPONSE)
+    return _CONTROL.sub("", content)
+
+
+def token_count(said: int | None) -> int | None:
+    """A provider's count of tokens; None if there is none that can be true."""
+    return said if said is not None and 0 <= said <= TOKENS_LIMIT else None
 
 
 def checked_answer(text: object, *, truncated: bool) -> str:
     """A model's text as an answer: trimmed, whole sentences. Raises ProviderError if it is none."""
     if not isinstance(text, str):
         raise ProviderError(Reason.EMPTY_ANSWER if text is None else Reason.MALFORMED_RESPONSE)
-    text = _CONTROL.sub("", text).strip()
+    text = _CONTROL.sub("", without_fence(text)).strip()
     if not text:
         raise ProviderError(Reason.EMPTY_ANSWER)
     if len(text) > ANSWER_LIMIT_CHARACTERS:

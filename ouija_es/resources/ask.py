@@ -1,8 +1,9 @@
 """POST /ouija/ask."""
 
 import asyncio
-import ipaddress
+import re
 import unicodedata
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from falcon.asgi import Request, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ouija_es.clock import Clock
-from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider, Reason
+from ouija_es.domain.vocabulary import Language, Personality
 from ouija_es.errors import (
     FieldError,
     InvalidRequest,
@@ -25,14 +26,22 @@ from ouija_es.errors import (
 )
 from ouija_es.fallback.deadline import Deadline
 from ouija_es.readiness import Readiness
+from ouija_es.resources.bodies import AnswerBody, answer_body, server_timing
+from ouija_es.resources.client import client_address
+from ouija_es.resources.client_limit import ClientLimit
+from ouija_es.resources.connection import GONE
 from ouija_es.resources.languages import preferred_language
+from ouija_es.resources.sse import MEDIA_TYPE as EVENT_STREAM
+from ouija_es.resources.sse import Streams
 from ouija_es.seance import Answer, Ask, Seance
+from ouija_es.shedding import Shedding
 
 log = structlog.get_logger()
 
 BODY_LIMIT_BYTES = 16 * 1024
 BODY_SECONDS = 5.0
 QUESTION_LIMIT = 500
+IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{16,255}")
 ECHO_LIMIT = 100
 
 
@@ -64,49 +73,40 @@ class AskRequest(BaseModel):
     session_id: UUID | None = Field(None, alias="sessionId")
 
 
-class AttemptBody(msgspec.Struct, frozen=True, rename="camel"):
-    """One try of a provider."""
-
-    provider: Provider
-    outcome: Outcome
-    reason: Reason | None
-    duration_ms: int
-
-
-class AnswerBody(msgspec.Struct, frozen=True, rename="camel"):
-    """The 200 body. `response_time` in whole milliseconds."""
-
-    question_id: UUID
-    session_id: UUID
-    question: str
-    response: str
-    personality: Personality
-    language: Language
-    category: Category
-    source: Provider
-    model: str
-    response_time: int
-    attempts: list[AttemptBody]
-
-
 class AskResource:
     """Reads, validates, asks, writes."""
 
     def __init__(
-        self, seance: Seance, readiness: Readiness, clock: Clock, *, deadline_seconds: float, proxy_hops: int
+        self,
+        seance: Seance,
+        readiness: Readiness,
+        streams: Streams,
+        clock: Clock,
+        client_limit: ClientLimit,
+        shedding: Shedding,
+        *,
+        deadline_seconds: float,
+        proxy_hops: int,
     ) -> None:
         self._seance = seance
         self._readiness = readiness
         self._clock = clock
+        self._client_limit = client_limit
+        self._shedding = shedding
         self._deadline_seconds = deadline_seconds
         self._proxy_hops = proxy_hops
+        self._streams = streams
         self._encoder = msgspec.json.Encoder()
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Answers a question."""
         deadline = Deadline(self._deadline_seconds, self._clock)
-        if not req.client_accepts(falcon.MEDIA_JSON):
-            raise NotAcceptable("This route answers application/json.")
+        address = client_address(req, self._proxy_hops)
+        self._client_limit.spend(req, resp, address)
+        if self._readiness.ready:  # an early question is held back below, not shed
+            self._shedding.admit()
+        streamed = wants_stream(req)
+        key = idempotency_key(req)
         request = parse(await read_body(req))
         language = request.language or preferred_language(req.get_header("accept-language"))
         ask = Ask(
@@ -114,11 +114,41 @@ class AskResource:
             personality=request.personality,
             language=language,
             session_id=request.session_id,
-            client_address=client_address(req, self._proxy_hops),
+            client_address=address,
             trace_id=req.context.trace_id,
+            idempotency_key=key,
         )
         await self._readiness.wait(deadline.left())
+        resp.set_header("Content-Language", language)
+        if streamed:
+            await self._stream(req, resp, ask, deadline)
+            return
         answer = await self._seance.ask(ask, deadline)
+        if answer.replayed:
+            resp.set_header("Idempotency-Replayed", "true")
+        resp.data = self._encoder.encode(_told(ask, answer))
+        resp.content_type = falcon.MEDIA_JSON
+        resp.set_header("Server-Timing", server_timing(answer))
+
+    async def _stream(self, req: Request, resp: Response, ask: Ask, deadline: Deadline) -> None:
+        items = self._seance.run(ask, deadline, streamed=True)
+        first = await anext(items)  # what is wrong with the request is an ordinary error, not an event
+        if isinstance(first, Answer):
+            resp.set_header("Idempotency-Replayed", "true")
+        resp.set_header("X-Accel-Buffering", "no")
+        resp.sse = self._streams.events(
+            first,
+            items,
+            partial(_told, ask),
+            ask.trace_id,
+            req.scope[GONE],
+            finish_without_client=ask.idempotency_key is not None,
+        )
+
+
+def _told(ask: Ask, answer: Answer) -> AnswerBody:
+    """The 200 body; making it is the moment at which the answer is told, and logged."""
+    if not answer.replayed:
         log.info(
             "answered",
             question_id=str(answer.question_id),
@@ -128,35 +158,26 @@ class AskResource:
             record_ms=round(answer.record_ms, 1),
             attempts=[f"{it.provider} {it.outcome} {it.reason or '-'} {it.duration_ms}" for it in answer.attempts],
         )
-        resp.data = self._encoder.encode(_body(ask, answer))
-        resp.content_type = falcon.MEDIA_JSON
-        resp.set_header("Server-Timing", _server_timing(answer))
-        resp.set_header("Content-Language", language)
+    return answer_body(ask, answer)
 
 
-def _body(ask: Ask, answer: Answer) -> AnswerBody:
-    return AnswerBody(
-        question_id=answer.question_id,
-        session_id=answer.session_id,
-        question=ask.question,
-        response=answer.response,
-        personality=ask.personality,
-        language=ask.language,
-        category=answer.category,
-        source=answer.source,
-        model=answer.model,
-        response_time=answer.duration_ms,
-        attempts=[
-            AttemptBody(attempt.provider, attempt.outcome, attempt.reason, attempt.duration_ms)
-            for attempt in answer.attempts
-        ],
-    )
+def wants_stream(req: Request) -> bool:
+    """Whether the client prefers server-sent events to JSON. Raises NotAcceptable if it takes neither."""
+    if req.accept in ("*/*", falcon.MEDIA_JSON):
+        return False  # almost everybody; the negotiation below takes its time
+    preferred = req.client_prefers((falcon.MEDIA_JSON, EVENT_STREAM))
+    if preferred is None:
+        raise NotAcceptable(f"This route answers {falcon.MEDIA_JSON} or {EVENT_STREAM}.")
+    return preferred == EVENT_STREAM
 
 
-def _server_timing(answer: Answer) -> str:
-    """https://www.w3.org/TR/server-timing/: one entry per attempt, and the event store's share."""
-    entries = [f'{attempt.provider};dur={attempt.duration_ms};desc="{attempt.outcome}"' for attempt in answer.attempts]
-    return ", ".join([*entries, f"record;dur={answer.record_ms:.1f}"])
+def idempotency_key(req: Request) -> str | None:
+    """The client's key, if it sent one. Raises MalformedRequest."""
+    key = req.get_header("idempotency-key")
+    key = None if key is None else key.strip(" \t")  # no part of the value (RFC 9110 §5.5), but the server leaves it
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        raise MalformedRequest("Idempotency-Key must be 16 to 255 printable ASCII characters.")
+    return key
 
 
 async def read_body(req: Request) -> bytes:
@@ -200,18 +221,3 @@ def parse(body: bytes) -> AskRequest:
             for mistake in mistakes[:10]
         ),
     )
-
-
-def client_address(req: Request, proxy_hops: int) -> str | None:
-    """The client's IP address; behind proxies, that many entries from the right of `X-Forwarded-For`.
-
-    What stands further left was written by whoever asked and is not believed.
-    """
-    address: str | None = req.remote_addr
-    if proxy_hops:
-        entries = [entry.strip() for entry in req.get_header("x-forwarded-for", default="").split(",")]
-        address = entries[-proxy_hops] if len(entries) >= proxy_hops else None
-    try:
-        return str(ipaddress.ip_address(address or ""))
-    except ValueError:
-        return None

@@ -57,6 +57,8 @@ class HealthResource:
 def _check(tier: Tier) -> dict[str, Any]:
     if tier.provider is None:
         return {"status": "degraded", "available": False, "error": Reason.NOT_CONFIGURED}
+    if tier.breaker is not None and tier.breaker.is_open:
+        return {"status": "degraded", "available": False, "error": tier.breaker.reason or Reason.BREAKER_OPEN}
     if tier.evidence is None:
         return {"status": "ok", "available": None, "error": None}
     return {

@@ -22,6 +22,20 @@ def write_problem(
     errors: tuple[FieldError, ...] = (),
 ) -> None:
     """Makes `resp` a problem; `kind` is the last part of its `type`."""
+    resp.status = status
+    resp.content_type = MEDIA_TYPE
+    resp.text = None
+    resp.data = msgspec.json.encode(_problem(status, kind, title, detail, trace_id, errors))
+
+
+def problem_body(error: RequestError, trace_id: str) -> dict[str, Any]:
+    """A RequestError as a problem object."""
+    return _problem(error.status, error.type, error.title, error.detail, trace_id, error.errors)
+
+
+def _problem(
+    status: int, kind: str, title: str, detail: str, trace_id: str, errors: tuple[FieldError, ...]
+) -> dict[str, Any]:
     problem: dict[str, Any] = {
         "type": TYPE_PREFIX + kind,
         "title": title,
@@ -31,10 +45,7 @@ def write_problem(
     }
     if errors:
         problem["errors"] = [{"field": error.field, "message": error.message} for error in errors]
-    resp.status = status
-    resp.content_type = MEDIA_TYPE
-    resp.text = None
-    resp.data = msgspec.json.encode(problem)
+    return problem
 
 
 def write_request_error(resp: falcon.Response, error: RequestError, trace_id: str) -> None:

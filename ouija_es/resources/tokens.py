@@ -19,12 +19,20 @@ class BearerToken:
         self._name = name
         self._secret = secret.get_secret_value().encode() if secret else None
 
+    def is_given(self, req: Request) -> bool:
+        """Whether the request carries the token; never if there is none."""
+        scheme, _, given = req.get_header("authorization", default="").partition(" ")
+        return (
+            self._secret is not None
+            and scheme.lower() == "bearer"
+            and hmac.compare_digest(given.strip().encode(), self._secret)
+        )
+
     def check(self, req: Request) -> None:
         """Raises HTTPNotFound if the routes are switched off, WrongToken for a missing or wrong token."""
         if self._secret is None:
             raise falcon.HTTPNotFound
-        scheme, _, given = req.get_header("authorization", default="").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._secret):
+        if not self.is_given(req):
             log.warning("token refused", token=self._name, route=req.uri_template, trace_id=req.context.trace_id)
             raise WrongToken(f"This route wants the {self._name} token.")
         log.info("token accepted", token=self._name, route=req.uri_template, trace_id=req.context.trace_id)

@@ -2,11 +2,16 @@
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
+
+from eventsourcing.persistence import PersistenceError
 
 from ouija_es.domain.canned import CannedAnswer
 from ouija_es.domain.vocabulary import Category, Language, Personality
-from ouija_es.store.sqlite import EventRecorder
+from ouija_es.errors import StartError
+from ouija_es.store.sqlite import EventRecorder, open_recorder
 
 _DIGEST = "answers-digest"
 
@@ -45,6 +50,20 @@ def seed(recorder: EventRecorder, answers: Sequence[CannedAnswer], *, force: boo
         )
         cursor.execute("INSERT OR REPLACE INTO metadata VALUES (?,?)", [_DIGEST, digest])
     return True
+
+
+def seed_database(
+    path: Path, answers: Sequence[CannedAnswer], *, force: bool = False
+) -> tuple[bool, list[CannedAnswer]]:
+    """Seeds a database file: whether it had to be written, and the answers that are in it. Raises StartError."""
+    try:
+        recorder = open_recorder(path)
+        try:
+            return seed(recorder, answers, force=force), read_answers(recorder)
+        finally:
+            recorder.datastore.close()
+    except (PersistenceError, sqlite3.Error) as error:
+        raise StartError(f"the database cannot be used: {error}: {path}") from error
 
 
 def read_answers(recorder: EventRecorder) -> list[CannedAnswer]:

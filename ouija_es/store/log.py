@@ -1,13 +1,28 @@
 """Reads the event log, on connections of its own: a read never waits for the writer. Blocking: call it in a thread."""
 
+import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import InterfaceError, PersistenceError, StoredEvent
 
-from ouija_es.domain.events import FINAL, TOPIC_OF, Asked, Event, PolicyAdopted
+from ouija_es.domain.events import (
+    FINAL,
+    TOPIC_OF,
+    Asked,
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+    Event,
+    PolicyAdopted,
+)
+from ouija_es.domain.vocabulary import Provider
+from ouija_es.errors import StoreUnreadable
 from ouija_es.store.mapper import opened, to_event
 from ouija_es.store.sqlite import open_recorder
 from ouija_es.store.vault import SealingKey, Vault
@@ -15,21 +30,40 @@ from ouija_es.store.vault import SealingKey, Vault
 _ASKED = TOPIC_OF[Asked]
 _POLICY = TOPIC_OF[PolicyAdopted]
 _FINAL = ",".join(f"'{TOPIC_OF[event]}'" for event in FINAL)
+_BREAKER = "'ouija.BreakerOpened.v1', 'ouija.BreakerHalfOpened.v1', 'ouija.BreakerClosed.v1'"
 
 _STREAM = (
     "SELECT position, originator_version, topic, state FROM stored_events WHERE originator_id=? "
     "ORDER BY originator_version"
 )
+_QUESTION_WITH_KEY = (
+    "SELECT originator_id FROM stored_events "
+    f"WHERE topic='{_ASKED}' AND json_extract(CAST(state AS TEXT), '$.idempotencyKeyHash')=? "
+    "AND json_extract(CAST(state AS TEXT), '$.idempotencyKeyHash') IS NOT NULL ORDER BY position DESC LIMIT 1"
+)
+_BREAKER_CHANGES = (
+    "SELECT originator_id, originator_version, topic, state FROM stored_events "
+    f"WHERE topic IN ({_BREAKER}) "
+    "ORDER BY position DESC LIMIT 100"
+)
+_BACKWARDS = (
+    "SELECT position, originator_id, originator_version, topic, state FROM stored_events WHERE position<? "
+    "ORDER BY position DESC LIMIT ?"
+)
+PAGE = 1_000
 _QUESTIONS_OF_SESSION = (
     "SELECT originator_id FROM stored_events "
     f"WHERE topic='{_ASKED}' AND json_extract(CAST(state AS TEXT), '$.sessionId')=? ORDER BY position DESC LIMIT ?"
 )
 # A start records its policy together with what it found unfinished, so nothing older than the last policy is open.
+# What a process adds to its own stream later, the changes of its breakers, opens no question.
 _UNFINISHED = (
     "SELECT originator_id, MAX(originator_version) FROM stored_events "
     f"WHERE position > (SELECT COALESCE(MAX(position), 0) FROM stored_events WHERE topic='{_POLICY}') "
-    f"GROUP BY originator_id HAVING MAX(topic IN ({_FINAL})) = 0"
+    f"AND topic NOT IN ({_BREAKER}) GROUP BY originator_id HAVING MAX(topic IN ({_FINAL})) = 0"
 )
+
+BreakerChange = BreakerOpened | BreakerHalfOpened | BreakerClosed
 
 
 class Recorded(NamedTuple):
@@ -48,9 +82,15 @@ class EventLog:
     def __init__(self, path: Path, vault: Vault) -> None:
         self._recorder = open_recorder(path, create=False)
         self._vault = vault
+        self._reading = threading.Condition()
+        self._readers = 0
+        self._closed = False
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections once nobody reads any more: SQLite's may not be closed under a running statement."""
+        with self._reading:
+            self._closed = True
+            self._reading.wait_for(lambda: not self._readers)
         self._recorder.datastore.close()
 
     def stream(self, question_id: UUID) -> list[Recorded]:
@@ -90,6 +130,35 @@ class EventLog:
             return self._vault.unwrap(session_id, row[0])
         return None
 
+    def question_with_key(self, key_hash: str) -> UUID | None:
+        """The newest question that was asked with this idempotency key's hash."""
+        for row in self._select(_QUESTION_WITH_KEY, [key_hash]):
+            return UUID(row[0])
+        return None
+
+    def latest_breaker_changes(self) -> list[BreakerChange]:
+        """The latest change of each provider's breaker."""
+        latest: dict[Provider, BreakerChange] = {}
+        for row in self._select(_BREAKER_CHANGES, []):
+            event = to_event(StoredEvent(UUID(row[0]), *row[1:]))
+            if isinstance(event, BreakerChange):
+                latest.setdefault(event.provider, event)
+        return list(latest.values())
+
+    def newest(self, topics: Sequence[type[Event]], since: datetime) -> list[tuple[UUID, Event]]:
+        """Events of these kinds, newest first, back to `since`: (stream, event)."""
+        found: list[tuple[UUID, Event]] = []
+        before = 2**63 - 1
+        while rows := self._select(_BACKWARDS, [before, PAGE]):
+            for row in rows:
+                if row[3] in {TOPIC_OF[topic] for topic in topics}:
+                    event = to_event(StoredEvent(UUID(row[1]), *row[2:]))
+                    if event.at < since:
+                        return found
+                    found.append((UUID(row[1]), event))
+            before = rows[-1][0]
+        return found
+
     def unfinished(self) -> list[tuple[UUID, int]]:
         """Questions without a last event since the last start, with the number of events they have."""
         return [(UUID(row[0]), row[1]) for row in self._select(_UNFINISHED, [])]
@@ -104,6 +173,22 @@ class EventLog:
             yield row[0], StoredEvent(UUID(row[1]), row[2], row[3], row[4])
 
     def _select(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
-        with self._recorder.datastore.transaction(commit=False) as cursor:
-            cursor.execute(statement, parameters)
-            return list(cursor.fetchall())
+        try:
+            with self._reader(), self._recorder.datastore.transaction(commit=False) as cursor:
+                cursor.execute(statement, parameters)
+                return list(cursor.fetchall())
+        except (PersistenceError, sqlite3.Error) as error:
+            raise StoreUnreadable("The record of earlier events cannot be read.", retry_after_seconds=5) from error
+
+    @contextmanager
+    def _reader(self) -> Iterator[None]:
+        with self._reading:
+            if self._closed:
+                raise InterfaceError("the log is closed")
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._reading:
+                self._readers -= 1
+                self._reading.notify_all()

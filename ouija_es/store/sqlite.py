@@ -29,8 +29,8 @@ from ouija_es.errors import StartError
 BUSY_TIMEOUT_SECONDS = 2
 
 # The position is an explicit AUTOINCREMENT key: an implicit rowid may be renumbered by VACUUM, a plain one used again.
-# The two partial indexes find a session's questions and the policies in the log itself: no second table has to be kept
-# in step with it. CAST, because the state is a BLOB and newer SQLite takes a BLOB for its own binary JSON.
+# The partial indexes find what has to be found at once in the log itself: no second table is kept in step with it.
+# CAST, because the state is a BLOB and newer SQLite takes a BLOB for its own binary JSON.
 TABLES = [
     """CREATE TABLE IF NOT EXISTS stored_events (
         position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -44,6 +44,12 @@ TABLES = [
         ON stored_events (json_extract(CAST(state AS TEXT), '$.sessionId')) WHERE topic = 'ouija.Asked.v1'""",
     """CREATE INDEX IF NOT EXISTS policies
         ON stored_events (position) WHERE topic = 'ouija.PolicyAdopted.v1'""",
+    """CREATE INDEX IF NOT EXISTS asked_by_idempotency_key
+        ON stored_events (json_extract(CAST(state AS TEXT), '$.idempotencyKeyHash'))
+        WHERE topic = 'ouija.Asked.v1' AND json_extract(CAST(state AS TEXT), '$.idempotencyKeyHash') IS NOT NULL""",
+    """CREATE INDEX IF NOT EXISTS breaker_changes
+        ON stored_events (position)
+        WHERE topic IN ('ouija.BreakerOpened.v1', 'ouija.BreakerHalfOpened.v1', 'ouija.BreakerClosed.v1')""",
     """CREATE TABLE IF NOT EXISTS session_keys (
         session_id TEXT PRIMARY KEY,
         wrapped BLOB NOT NULL

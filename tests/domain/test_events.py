@@ -20,7 +20,21 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from ouija_es.domain import vocabulary
-from ouija_es.domain.events import FINAL, TOPIC_OF, TOPICS, AnsweredTexts, Asked, AskedTexts, Event, TierPolicy
+from ouija_es.domain.events import (
+    FINAL,
+    TOPIC_OF,
+    TOPICS,
+    AnsweredTexts,
+    Asked,
+    AskedTexts,
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+    Event,
+    PolicyAdopted,
+    TierPolicy,
+    TierState,
+)
 from ouija_es.store.mapper import opened, to_event
 from ouija_es.store.sqlite import open_recorder
 from ouija_es.store.vault import SealingKey, Vault
@@ -32,14 +46,17 @@ VAULT_KEY = bytes(range(32))
 
 PINS = [
     (66, "fdb7c517f97b7aecd4bd9df35e2fdb5a5c34d4f0a308efc387143ac453411cbc"),
+    (84, "c8863d6d9aa5f3d36bbc0a30f893aed5cc2831014951a2e9bf6bcc01181765ed"),
 ]
 """How many lines there were, and their SHA-256. Pins are only added: lines that were written once are never edited."""
 
 DOCUMENTED = DOCUMENT.read_text(encoding="utf-8")
+OF_A_PROCESS = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed)
 PARTS: dict[str, type[msgspec.Struct]] = {
     "TierPolicy": TierPolicy,
     "AskedTexts": AskedTexts,
     "AnsweredTexts": AnsweredTexts,
+    "TierState": TierState,
 }
 
 
@@ -64,9 +81,18 @@ def test_a_row_of_old_is_read_and_means_what_it_meant(line: Line) -> None:
     event = line.event()
     again = msgspec.json.encode(event)
     fields = json.loads(again)
-    assert {name: fields[name] for name in line.state} == line.state
+    assert holds(fields, line.state)
     # What the row does not have yet came in with a default; a row of today's form is the same to the byte.
-    assert again == line.raw or fields.keys() > line.state.keys()
+    assert again == line.raw or fields != line.state
+
+
+def holds(new: Any, old: Any) -> bool:
+    """Whether everything that stood in the row is there as it was; nested parts may have grown, too."""
+    if isinstance(old, dict):
+        return all(name in new and holds(new[name], value) for name, value in old.items())
+    if isinstance(old, list):
+        return len(new) == len(old) and all(map(holds, new, old))
+    return bool(new == old)
 
 
 def test_sealed_texts_of_old_open_and_say_what_they_said() -> None:
@@ -123,7 +149,7 @@ def test_golden_streams_follow_the_documented_order() -> None:
     order = documented_order()
     for _, lines in groupby(LINES, key=lambda line: line.stream):
         names = [type(line.event()).__name__ for line in lines]
-        if names != ["PolicyAdopted"]:
+        if names[0] != "PolicyAdopted":
             assert all(after in order[before] for before, after in zip([START, *names], names, strict=False)), names
 
 
@@ -155,7 +181,7 @@ def test_no_other_event_is_documented() -> None:
 
 def test_the_documented_order_knows_every_event_of_a_question_and_ends_with_the_final_ones() -> None:
     order = documented_order()
-    names = {event.__name__ for event in TOPIC_OF} - {"PolicyAdopted"}
+    names = {event.__name__ for event in TOPIC_OF} - {event.__name__ for event in OF_A_PROCESS}
     assert order.keys() == names | {START}
     assert set().union(*order.values()) == names | {END}
     assert {name for name, following in order.items() if following == {END}} == {event.__name__ for event in FINAL}

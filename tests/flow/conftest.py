@@ -12,6 +12,7 @@ FAST = {
     "GROQ_TIMEOUT_SECONDS": "0.6",
     "OLLAMA_TIMEOUT_SECONDS": "0.6",
     "ANSWER_DEADLINE_SECONDS": "4",
+    "BREAKER_FAILURES": "1000000",
 }
 """A provider that hangs costs a test 0.6 s."""
 

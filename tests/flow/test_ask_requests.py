@@ -148,11 +148,13 @@ def test_a_length_that_is_only_claimed_is_refused_at_once(service: RunningServic
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
-def test_a_slow_body_is_given_up(service: RunningService) -> None:
+@pytest.mark.parametrize("begun", [b"", b"{"])
+def test_a_slow_body_is_given_up(service: RunningService, begun: bytes) -> None:
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(
-            b"POST /ouija/ask HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{"
+            b"POST /ouija/ask HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n"
+            + begun
         )
         assert connection.recv(100).startswith(b"HTTP/1.1 408")
 

@@ -2,11 +2,16 @@
 
 import copy
 import json
+import secrets
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +19,7 @@ import httpx
 import jsonschema_rs
 import pytest
 from falcon import inspect
-from falcon.testing import ASGIConductor
+from falcon.testing import ASGIConductor, create_asgi_req
 from hypothesis import example, given
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
@@ -23,11 +28,15 @@ from ouija_es.app import create_app
 from ouija_es.config import Settings
 from ouija_es.errors import RequestError
 from ouija_es.readiness import Readiness
-from ouija_es.resources.ask import BODY_LIMIT_BYTES, BODY_SECONDS, QUESTION_LIMIT, parse
+from ouija_es.resources.ask import BODY_LIMIT_BYTES, BODY_SECONDS, QUESTION_LIMIT, idempotency_key, parse
 from ouija_es.resources.openapi.document import document, document_json
 from ouija_es.resources.openapi.fields import FIELDS
+from ouija_es.resources.openapi.headers import IDEMPOTENCY_KEY, RATE_LIMIT
 from ouija_es.resources.openapi.schemas import wire_names
-from tests.service import AUDIT_TOKEN, RunningService
+from tests.flow.events import events
+from tests.service import AUDIT_TOKEN, RunningService, providers
+from tests.store.rows import locked
+from tests.stubs import StubProviders
 
 DOCUMENT: dict[str, Any] = json.loads(document_json())
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
@@ -41,6 +50,8 @@ OPERATIONS = {
 AUDITOR = {"Authorization": f"Bearer {AUDIT_TOKEN}"}
 JSON = {"Content-Type": "application/json"}
 PROBLEM = "application/problem+json"
+STREAM = "text/event-stream"
+STREAMED = OPERATIONS["post", "/ouija/ask"]["responses"]["200"]["content"][STREAM]
 UNKNOWN = "0190a0a0-0000-7000-8000-000000000000"
 
 
@@ -93,6 +104,8 @@ def response_mistakes(method: str, path: str, response: httpx.Response) -> list[
     for name, header in described.get("headers", {}).items():
         schema = resolved(header)["schema"]
         value: Any = response.headers.get(name)
+        if value is None and not resolved(header).get("required"):
+            continue
         if schema.get("type") == "integer" and value is not None:
             value = int(value)
         found += [f"{name} {mistake}" for mistake in mistakes(schema, value)]
@@ -102,6 +115,23 @@ def response_mistakes(method: str, path: str, response: httpx.Response) -> list[
         return [*found, f"{media_type} is not described"]
     if content and media_type.endswith("json"):
         found += mistakes(content[media_type]["schema"], response.json())
+    if media_type == STREAM:
+        found += stream_mistakes(response.text)
+    return found
+
+
+def stream_mistakes(text: str) -> list[str]:
+    """What in a stream is not as the document says."""
+    event = STREAMED["schema"]["contentSchema"]["items"]
+    kinds = resolved(event)["discriminator"]["mapping"]
+    seen = list(events(httpx.Response(200, text=text)))
+    found = [] if text.startswith(":") else ["it does not begin with a comment"]
+    for name, data in seen:
+        found += mistakes(event, {"event": name, "data": json.dumps(data)})
+        if name in kinds:
+            found += mistakes(resolved({"$ref": kinds[name]})["properties"]["data"]["contentSchema"], data)
+    if [name for name, _ in seen if name in ("answer", "error")] != [name for name, _ in seen[-1:]]:
+        found.append("it does not end with the answer or the error")
     return found
 
 
@@ -114,6 +144,25 @@ def leaves(error: type[RequestError]) -> list[type[RequestError]]:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with RunningService(tmp_path_factory.mktemp("data"), ANSWER_DEADLINE_SECONDS="1") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def stubs() -> Iterator[StubProviders]:
+    with StubProviders() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def prompted(stubs: StubProviders, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """With a Groq that does as it is told, and no Ollama."""
+    with RunningService(tmp_path_factory.mktemp("data"), **groq_only(stubs)) as running:
+        yield running
+
+
+def groq_only(stubs: StubProviders, **variables: str) -> dict[str, str]:
+    stubs.reset()
+    fast = {"GROQ_TIMEOUT_SECONDS": "0.6", "ANSWER_DEADLINE_SECONDS": "4", "BREAKER_FAILURES": "1000"}
+    return providers(stubs.groq_url, "", **(fast | variables))
 
 
 def app_settings(folder: Path) -> Settings:
@@ -153,9 +202,7 @@ def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
         for kind in ("schemas", "responses", "headers")
         for name in DOCUMENT["components"][kind]
     }
-    shared_status = {f"#/components/responses/{name}" for name in ("UnknownSession", "UnknownQuestion", "NotFound")}
-    assert used <= there
-    assert there - used <= shared_status  # these stand together in responses of their own
+    assert used == there
 
 
 async def test_every_route_is_described_with_every_method_and_nothing_else(tmp_path: Path) -> None:
@@ -211,15 +258,17 @@ def _properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_every_error_is_described_and_belongs_to_an_operation() -> None:
     types = {
-        (status, type_)
+        (status, type_, name)
         for operation in OPERATIONS.values()
         for status, response in operation["responses"].items()
         if PROBLEM in resolved(response).get("content", {})
-        for type_ in resolved(response)["content"][PROBLEM]["schema"]["allOf"][1]["properties"]["type"]["enum"]
+        for content in [resolved(response)["content"][PROBLEM]]
+        for type_, name in zip(
+            content["schema"]["allOf"][1]["properties"]["type"]["enum"], content["examples"], strict=True
+        )
     }
     for leaf in leaves(RequestError):
-        assert (str(leaf.status), f"urn:ouija-es:problem:{leaf.type}") in types, leaf.__name__
-        assert leaf.__name__ in DOCUMENT["components"]["responses"]
+        assert (str(leaf.status), f"urn:ouija-es:problem:{leaf.type}", leaf.__name__) in types
 
 
 def _examples() -> Iterator[tuple[str, dict[str, Any], Any]]:
@@ -243,6 +292,34 @@ def test_a_wrong_example_is_found() -> None:
     assert mistakes(answer["schema"], right) == []
     for wrong in ({"source": "oracle"}, {"questionId": "1"}, {"mood": "dark"}, {"attempts": [{}]}):
         assert mistakes(answer["schema"], right | wrong)
+
+
+@pytest.mark.parametrize("it", STREAMED["examples"].values(), ids=STREAMED["examples"])
+def test_every_example_stream_is_as_its_schema_says_and_adds_up(it: dict[str, Any]) -> None:
+    assert stream_mistakes(it["value"]) == []
+    *before, (name, last) = events(httpx.Response(200, text=it["value"]))
+    shown = ""
+    for kind, data in before:
+        shown = "" if kind == "discard" else shown + data.get("text", "")
+    assert shown == last.get("response", "")
+    if name == "answer":
+        assert [data for kind, data in before if kind == "attempt"] == last["attempts"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (": ping", "data: {}\n\n: ping"),
+        ("event: delta", "event: piece"),
+        ('{"text":', '{"words":'),
+        ('"reason":"timeout"', '"reason":"late"'),
+        ("event: answer", "event: attempt"),
+    ],
+)
+def test_a_wrong_stream_is_found(right: str, wrong: str) -> None:
+    stream = STREAMED["examples"]["discarded"]["value"]
+    assert right in stream
+    assert stream_mistakes(stream.replace(right, wrong)) != []
 
 
 def test_every_json_body_has_an_example() -> None:
@@ -311,6 +388,19 @@ def _accepted(body: dict[str, Any]) -> bool:
     except RequestError:
         return False
     return True
+
+
+@given(st.text(st.characters(min_codepoint=0x1F, max_codepoint=0x80), min_size=12, max_size=20).map(str.strip))
+@example("k" * 255)
+@example("k" * 256)
+@example("k" * 14 + " k")
+@example("")
+def test_the_key_s_pattern_is_the_rule_that_is_applied(key: str) -> None:
+    try:
+        accepted = idempotency_key(create_asgi_req(headers={"idempotency-key": key})) is not None
+    except RequestError:
+        accepted = False
+    assert (not mistakes(IDEMPOTENCY_KEY["schema"], key)) == accepted
 
 
 # -- the service ----------------------------------------------------------------------------------------------------
@@ -461,3 +551,146 @@ async def test_not_being_ready_is_told_as_described(tmp_path: Path) -> None:
     assert response.status_code == 503
     assert response.json() == {"status": "draining"}
     assert response_mistakes("get", "/health/ready", response) == []
+
+
+# -- a question's way -----------------------------------------------------------------------------------------------
+
+
+def ask(service: RunningService, accept: str = "*/*", key: str | None = None, **fields: Any) -> httpx.Response:
+    headers = {"Accept": accept} | ({"Idempotency-Key": key} if key else {})
+    return service.client.post("/ouija/ask", json={"question": "¿Volverá?"} | fields, headers=headers)
+
+
+def assert_refused_as_described(response: httpx.Response, status: int) -> None:
+    assert response.status_code == status, response.text
+    assert response_mistakes("post", "/ouija/ask", response) == []
+    assert _as_an_example("post", "/ouija/ask", response)
+
+
+def course(stream: str) -> list[Any]:
+    """What happens in a stream, whatever the words and times; deltas in a row are one."""
+    seen = [
+        (name, [data.get(key) for key in ("provider", "outcome", "reason", "type")])
+        for name, data in events(httpx.Response(200, text=stream))
+    ]
+    return [it for it, _ in groupby(seen)]
+
+
+@pytest.mark.parametrize(
+    ("name", "behaviour"), [("groq", "ok"), ("discarded", "stall_after_delta"), ("notRecorded", "ok")]
+)
+def test_a_stream_takes_the_course_of_its_example(
+    stubs: StubProviders, tmp_path: Path, name: str, behaviour: str
+) -> None:
+    with RunningService(tmp_path, **groq_only(stubs)) as service:
+        stubs.behave("groq", behaviour)
+        if name == "notRecorded":
+            refuse(service, "NEW.topic='ouija.Answered.v1'")
+        response = ask(service, STREAM)
+    assert response.headers["content-type"].startswith(STREAM)
+    assert response_mistakes("post", "/ouija/ask", response) == []
+    assert course(response.text) == course(STREAMED["examples"][name]["value"])
+
+
+def refuse(service: RunningService, what: str) -> None:
+    """No such event can be written any more."""
+    with closing(sqlite3.connect(service.database)) as other:
+        other.execute(f"CREATE TRIGGER broken BEFORE INSERT ON stored_events WHEN {what} BEGIN SELECT json('{{'); END")
+
+
+def test_an_answer_in_json_tells_how_long_it_took(prompted: RunningService) -> None:
+    response = ask(prompted, "application/json")
+    assert response_mistakes("post", "/ouija/ask", response) == []
+    assert response.headers["Server-Timing"].startswith("groq;dur=")
+
+
+@pytest.mark.parametrize("accept", ["application/json", STREAM])
+def test_a_stored_answer_is_sent_again_as_described(prompted: RunningService, accept: str) -> None:
+    key = secrets.token_urlsafe()
+    first, again = ask(prompted, accept, key), ask(prompted, accept, key)
+    assert [response_mistakes("post", "/ouija/ask", it) for it in (first, again)] == [[], []]
+    assert [it.headers.get("Idempotency-Replayed") for it in (first, again)] == [None, "true"]
+
+
+def test_a_key_that_cannot_be_used_is_refused_as_described(prompted: RunningService, stubs: StubProviders) -> None:
+    key = secrets.token_urlsafe()
+    stubs.behave("groq", "ok", latency_ms=500)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, prompted, key=key)
+        while not stubs.state()["groq"]["in_flight"]:
+            assert not first.done()
+        assert_refused_as_described(ask(prompted, key=key), 409)
+        session = first.result().raise_for_status().json()["sessionId"]
+    stubs.reset()
+    assert_refused_as_described(ask(prompted, key=key, question="¿Y ahora?"), 422)
+    assert_refused_as_described(ask(prompted, key="short"), 400)
+    with closing(sqlite3.connect(prompted.database)) as other:  # as an erasure does
+        assert other.execute("DELETE FROM session_keys WHERE session_id=?", [session.replace("-", "")]).rowcount == 1
+        other.commit()
+    assert_refused_as_described(ask(prompted, key=key), 410)
+
+
+def test_too_many_questions_are_refused_as_described(tmp_path: Path) -> None:
+    with RunningService(tmp_path, CLIENT_REQUESTS_PER_MINUTE="2") as service:
+        answered, invalid, refused = ask(service), ask(service, question=""), ask(service)
+    assert answered.status_code == 200
+    assert response_mistakes("post", "/ouija/ask", answered) == []
+    assert_refused_as_described(invalid, 422)
+    assert_refused_as_described(refused, 429)
+    for response in (answered, invalid, refused):
+        described = OPERATIONS["post", "/ouija/ask"]["responses"][str(response.status_code)]["headers"]
+        assert set(RATE_LIMIT) <= described.keys()
+        assert all(name in response.headers for name in RATE_LIMIT)
+
+
+def test_an_ask_that_is_shed_is_refused_as_described(tmp_path: Path) -> None:
+    with RunningService(tmp_path) as service, ThreadPoolExecutor(40) as pool, locked(service.database):
+        asks = [pool.submit(ask, service)]
+        while not asks[-1].done():
+            assert len(asks) < 40
+            asks.append(pool.submit(ask, service))
+            time.sleep(0.25)
+        assert_refused_as_described(asks[-1].result(), 503)
+        assert asks[-1].result().json()["type"].endswith(":overloaded")
+
+
+def test_a_record_that_cannot_be_read_is_told_as_described(tmp_path: Path) -> None:
+    with RunningService(tmp_path) as service:
+        answer = ask(service).json()
+        with closing(sqlite3.connect(service.database)) as other:
+            other.execute("ALTER TABLE session_keys RENAME TO lost_keys")
+        assert_refused_as_described(ask(service, sessionId=UNKNOWN), 503)
+        for path, id_ in (
+            ("/audit/sessions/{sessionId}", answer["sessionId"]),
+            ("/audit/questions/{questionId}", answer["questionId"]),
+        ):
+            response = service.client.get(f"{path.rpartition('/')[0]}/{id_}", headers=AUDITOR)
+            assert response.status_code == 503
+            assert response_mistakes("get", path, response) == []
+            assert _as_an_example("get", path, response)
+
+
+def test_histories_of_all_kinds_are_as_described(stubs: StubProviders, tmp_path: Path) -> None:
+    with RunningService(tmp_path, **groq_only(stubs, BREAKER_FAILURES="1")) as service:
+        session = ask(service, key=secrets.token_urlsafe()).json()["sessionId"]
+        stubs.behave("groq", "ok", text="uno dos tres cuatro cinco", delta_ms=400)
+        asked = {"json": {"question": "¿Volverá?", "sessionId": session}, "headers": {"Accept": STREAM}}
+        with service.client.stream("POST", "/ouija/ask", **asked) as response:
+            next(name for name, _ in events(response) if name == "delta")
+        stubs.behave("groq", "status", code=500)
+        for _ in range(2):
+            ask(service, sessionId=session).raise_for_status()
+        give_up_at = time.monotonic() + 10
+        while True:
+            response = service.client.get(f"/audit/sessions/{session}", headers=AUDITOR)
+            if "ouija.Withdrawn.v1" in response.text:
+                break
+            assert time.monotonic() < give_up_at, response.text
+            time.sleep(0.05)
+        instance = response.json()["questions"][0]["events"][0]["data"]["instance"]
+        of_the_process = service.client.get(f"/audit/questions/{instance}", headers=AUDITOR)
+    assert response_mistakes("get", "/audit/sessions/{sessionId}", response) == []
+    data = [event["data"] for question in response.json()["questions"] for event in question["events"]]
+    assert any(it.get("idempotencyKeyHash") and it.get("requestHash") for it in data)
+    assert any(it.get("reason") == "breaker_open" and it["seen"]["breaker"] == "open" for it in data)
+    assert of_the_process.status_code == 404

@@ -1,15 +1,17 @@
 """Reading the log: streams, sessions, what is unfinished, and what an erased or foreign key leaves."""
 
+import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from eventsourcing.persistence import PersistenceError
 
 from ouija_es.domain.events import Answered, AnsweredTexts, Asked, AskedTexts, Event, PolicyAdopted
+from ouija_es.errors import StoreUnreadable
 from ouija_es.ids import uuid7
 from ouija_es.store.log import EventLog
 from ouija_es.store.mapper import to_row
@@ -187,7 +189,7 @@ def test_reading_does_not_wait_for_a_writer(book: Book) -> None:
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "missing.db", VAULT)
-    with pytest.raises((PersistenceError, sqlite3.Error)):
+    with pytest.raises(StoreUnreadable):
         log.unfinished()
     log.close()
     assert list(tmp_path.iterdir()) == []
@@ -209,3 +211,26 @@ def test_the_clear_texts_are_the_documented_types(book: Book) -> None:
     history = book.log.question(book.question(uuid7(), "¿Volverá?", answered("Volverá.")))
     assert [type(texts(it.event)) for it in history] == [AskedTexts, AnsweredTexts]
     assert {it.event.instance for it in history} == {INSTANCE}
+
+
+def test_closing_waits_for_whoever_is_reading(tmp_path: Path) -> None:
+    """A connection closed under a running statement takes the whole process down."""
+    open_recorder(tmp_path / "ouija.db").datastore.close()
+    for _ in range(20):
+        log = EventLog(tmp_path / "ouija.db", Vault(bytes(32)))
+        reading = threading.Event()
+
+        def read(log: EventLog = log, reading: threading.Event = reading) -> None:
+            with contextlib.suppress(StoreUnreadable):
+                while True:
+                    log.unfinished()
+                    reading.set()
+
+        readers = [threading.Thread(target=read) for _ in range(4)]
+        for reader in readers:
+            reader.start()
+        reading.wait()
+        log.close()
+        for reader in readers:
+            reader.join(10)
+            assert not reader.is_alive()

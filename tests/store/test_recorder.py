@@ -12,8 +12,9 @@ from eventsourcing.persistence import OperationalError, PersistenceError, Stored
 
 from ouija_es.errors import StoreUnavailable
 from ouija_es.ids import uuid7
-from ouija_es.store.recorder import RETRY_SECONDS, Append, GroupCommit, reason_of
+from ouija_es.store.recorder import GroupCommit
 from ouija_es.store.sqlite import BUSY_TIMEOUT_SECONDS, EventRecorder
+from ouija_es.store.writer import RETRY_SECONDS, Append, Writer, reason_of
 from tests.store.rows import CommitCount, locked, new_rows, rows, stored
 
 PATIENCE_SECONDS = 60.0
@@ -251,9 +252,10 @@ async def test_the_writer_syncs_every_commit_also_on_a_connection_opened_after_a
     recorder: GroupCommit, database: Path
 ) -> None:
     def pragmas() -> list[object]:
-        assert recorder._recorder is not None
+        assert recorder._writer is not None
+        assert recorder._writer._recorder is not None
         found: list[object] = []
-        with recorder._recorder.datastore.transaction(commit=True) as cursor:
+        with recorder._writer._recorder.datastore.transaction(commit=True) as cursor:
             for name in ("synchronous", "journal_mode", "secure_delete"):
                 cursor.execute(f"PRAGMA {name}")
                 found.append(cursor.fetchone()[0])
@@ -261,12 +263,12 @@ async def test_the_writer_syncs_every_commit_also_on_a_connection_opened_after_a
 
     full = 2
     assert pragmas() == [full, "wal", 1]
-    first = recorder._recorder
+    first = recorder._writer._recorder
     with locked(database):
         append = asyncio.ensure_future(recorder.append(new_rows(), seconds=PATIENCE_SECONDS))
         await asyncio.sleep(BUSY_TIMEOUT_SECONDS + 0.5)
     await append
-    assert recorder._recorder is not first
+    assert recorder._writer._recorder is not first
     assert pragmas() == [full, "wal", 1]
 
 
@@ -316,15 +318,15 @@ async def test_after_a_failed_commit_a_conflict_still_fails_alone(
     await recorder.append(rows(taken, 1), seconds=PATIENCE_SECONDS)
     # Made at once and written together: the first of them keeps the writer busy.
     contents = [new_rows(), new_rows(2), rows(taken, 1), new_rows(2)]
-    real, calls = GroupCommit._insert_once, []
+    real, calls = Writer._insert_once, []
 
-    def insert_once(self: GroupCommit, batch: list[Append]) -> None:
+    def insert_once(self: Writer, batch: list[Append]) -> None:
         calls.append(len(batch))
         if calls == [1, 3]:
             raise sqlite3.OperationalError("disk I/O error")
         real(self, batch)
 
-    monkeypatch.setattr(GroupCommit, "_insert_once", insert_once)
+    monkeypatch.setattr(Writer, "_insert_once", insert_once)
     appends = [recorder.append(content, seconds=PATIENCE_SECONDS) for content in contents]
     assert await verdicts(*appends) == ["recorded", "recorded", "conflict", "recorded"]
     assert [position for position, _, _ in stored(database)] == [1, 2, 3, 4, 5, 6]

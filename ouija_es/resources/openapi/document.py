@@ -1,12 +1,14 @@
 """The whole document."""
 
+import re
 from typing import Any
 
 import msgspec
 
 from ouija_es import __version__
+from ouija_es.resources.openapi.headers import HEADERS
 from ouija_es.resources.openapi.paths import paths
-from ouija_es.resources.openapi.problems import HEADERS, problem_response, problems
+from ouija_es.resources.openapi.problems import COMPONENT, problem_response, problems
 from ouija_es.resources.openapi.schemas import schemas
 
 DESCRIPTION = """\
@@ -27,6 +29,8 @@ TAGS = {
 def document() -> dict[str, Any]:
     """OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1) as builtin types."""
     known = problems()
+    described = paths(known)
+    shared = set(re.findall(rf'"{COMPONENT}(\w+)"', msgspec.json.encode(described).decode()))
     return {
         "openapi": "3.1.1",
         "info": {
@@ -38,10 +42,10 @@ def document() -> dict[str, Any]:
         },
         "servers": [{"url": "/", "description": "This service."}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
-        "paths": paths(known),
+        "paths": described,
         "components": {
             "schemas": schemas(),
-            "responses": {name: problem_response(problem) for name, problem in known.items()},
+            "responses": {name: problem_response(problem) for name, problem in known.items() if name in shared},
             "headers": HEADERS,
             "securitySchemes": {
                 "auditToken": {"type": "http", "scheme": "bearer", "description": "The service's AUDIT_TOKEN."}

@@ -1,40 +1,21 @@
 """Paths: every route with every method."""
 
 from ouija_es.resources.docs import FILES
-from ouija_es.resources.openapi import examples
-from ouija_es.resources.openapi.problems import Problem, header_refs, problem_responses
+from ouija_es.resources.openapi import examples, histories
+from ouija_es.resources.openapi.asking import ask
+from ouija_es.resources.openapi.headers import IF_NONE_MATCH, TRACEPARENT, header_refs
+from ouija_es.resources.openapi.problems import Problem, problem_responses
 from ouija_es.resources.openapi.schemas import PREFIX, Schema
 
 JSON = "application/json"
 AUDIT: list[dict[str, list[str]]] = [{"auditToken": []}]
-
-TRACEPARENT: Schema = {
-    "name": "traceparent",
-    "in": "header",
-    "description": "The caller's trace (W3C Trace Context), which goes on here; a malformed one is ignored.",
-    # Not the parameter's own example: Swagger UI would send that one with every request.
-    "schema": {"type": "string", "examples": [f"00-{examples.TRACE_ID}-00f067aa0ba902b7-01"]},
-}
-ACCEPT_LANGUAGE: Schema = {
-    "name": "Accept-Language",
-    "in": "header",
-    "description": "Decides where the body has no `language`.",
-    "schema": {"type": "string"},
-    "example": "es-ES,es;q=0.9,en;q=0.8",
-}
-IF_NONE_MATCH: Schema = {
-    "name": "If-None-Match",
-    "in": "header",
-    "description": "ETags the client has; 304 if one of them is still right.",
-    "schema": {"type": "string", "examples": ['"0f343b0931126a20f133d67c2b018a3b-gzip"']},
-}
 
 
 def paths(problems: dict[str, Problem]) -> Schema:
     """Path to path item."""
     return {
         "/": _with_head(_index(problems)),
-        "/ouija/ask": {"post": _ask(problems)},
+        "/ouija/ask": {"post": ask(problems)},
         **{path: _with_head(get) for path, get in _health(problems).items()},
         **_audit(problems),
         **{path: _with_head(get) for path, get in _docs(problems).items()},
@@ -48,48 +29,6 @@ def _with_head(get: Schema) -> Schema:
         for status, response in get["responses"].items()
     }
     return {"get": get, "head": {**get, "operationId": f"head{get['operationId'][3:]}", "responses": responses}}
-
-
-def _ask(problems: dict[str, Problem]) -> Schema:
-    answered = _json("The answer. It is recorded.", "AnswerBody", examples.answers())
-    answered["headers"] |= header_refs("Server-Timing", "Content-Language")
-    by_session = {"sessionId": "$response.body#/sessionId"}
-    answered["links"] = {
-        "sessionHistory": {"operationId": "getSessionHistory", "parameters": by_session},
-        "questionHistory": {
-            "operationId": "getQuestionHistory",
-            "parameters": {"questionId": "$response.body#/questionId"},
-        },
-    }
-    return {
-        "operationId": "ask",
-        "tags": ["ouija"],
-        "summary": "Ask the spirit",
-        "description": "Groq is asked, then Ollama, then the table of canned answers, which always has one: that every "
-        "provider fails is not an error. The answer leaves only once it is recorded. Questions about suicide or "
-        "self-harm are answered at once, out of character, with help lines.\n\n"
-        "At most 16 KiB, complete within 5 s. 503 means that the answer was not recorded in time.",
-        "parameters": [ACCEPT_LANGUAGE, TRACEPARENT],
-        "requestBody": {
-            "required": True,
-            "description": "The question.",
-            "content": {JSON: {"schema": {"$ref": PREFIX + "AskRequest"}, "examples": examples.requests()}},
-        },
-        "responses": {
-            "200": answered,
-            **problem_responses(
-                problems,
-                "MalformedRequest",
-                "UnknownSession",
-                "NotAcceptable",
-                "SlowBody",
-                "TooLarge",
-                "UnsupportedMediaType",
-                "InvalidRequest",
-                "StoreUnavailable",
-            ),
-        },
-    }
 
 
 def _health(problems: dict[str, Problem]) -> Schema:
@@ -132,7 +71,7 @@ def _health(problems: dict[str, Problem]) -> Schema:
 
 
 def _audit(problems: dict[str, Problem]) -> Schema:
-    session, question = examples.histories()
+    session, question = histories.histories()
     return {
         "/audit/sessions/{sessionId}": {
             "get": {
@@ -144,7 +83,7 @@ def _audit(problems: dict[str, Problem]) -> Schema:
                 "parameters": [_id("sessionId", "The session.", str(examples.SESSION)), TRACEPARENT],
                 "responses": {
                     "200": _json("The history.", "SessionHistory", session),
-                    **problem_responses(problems, "WrongToken", "UnknownSession", "NotFound"),
+                    **problem_responses(problems, "WrongToken", "UnknownSession", "NotFound", "StoreUnreadable"),
                 },
             }
         },
@@ -158,7 +97,7 @@ def _audit(problems: dict[str, Problem]) -> Schema:
                 "parameters": [_id("questionId", "The question.", str(examples.QUESTIONS[0])), TRACEPARENT],
                 "responses": {
                     "200": _json("The history.", "QuestionHistory", question),
-                    **problem_responses(problems, "WrongToken", "UnknownQuestion", "NotFound"),
+                    **problem_responses(problems, "WrongToken", "UnknownQuestion", "NotFound", "StoreUnreadable"),
                 },
             }
         },

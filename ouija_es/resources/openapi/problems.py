@@ -8,83 +8,42 @@ import falcon.asgi
 import msgspec
 
 from ouija_es.errors import (
+    ErasedQuestion,
     FieldError,
     InvalidRequest,
+    KeyInFlight,
+    KeyReused,
     MalformedRequest,
     NotAcceptable,
+    Overloaded,
     RequestError,
     SlowBody,
     StoreUnavailable,
+    StoreUnreadable,
     TooLarge,
+    TooManyRequests,
     UnknownQuestion,
     UnknownSession,
     UnsupportedMediaType,
     WrongToken,
 )
 from ouija_es.resources.openapi.examples import TRACE_ID
+from ouija_es.resources.openapi.headers import HEADERS, header_refs
 from ouija_es.resources.openapi.schemas import PREFIX, Schema
 from ouija_es.resources.problem import MEDIA_TYPE, write_problem, write_request_error
 
+COMPONENT = "#/components/responses/"
 EVERYWHERE = ("MethodNotAllowed", "Bug")
-
-HEADERS: dict[str, Schema] = {
-    "X-Trace-Id": {
-        "description": "The W3C trace id: of the request's `traceparent`, else a new one.",
-        "required": True,
-        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-        "example": TRACE_ID,
-    },
-    "Server-Timing": {
-        "description": "One entry per attempt, and `record` for the event store; `dur` in milliseconds.",
-        "required": True,
-        "schema": {"type": "string"},
-        "example": 'groq;dur=405;desc="answered", record;dur=3.1',
-    },
-    "Content-Language": {
-        "description": "The language of the answer.",
-        "required": True,
-        "schema": {"$ref": PREFIX + "Language"},
-        "example": "es",
-    },
-    "Retry-After": {
-        "description": "Seconds after which a new try makes sense.",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 1},
-        "example": 5,
-    },
-    "Allow": {
-        "description": "The methods of this path.",
-        "required": True,
-        "schema": {"type": "string"},
-        "example": "POST, OPTIONS",
-    },
-    "WWW-Authenticate": {
-        "description": "The scheme that is wanted (RFC 6750).",
-        "required": True,
-        "schema": {"type": "string"},
-        "example": 'Bearer realm="ouija_es"',
-    },
-    "ETag": {
-        "description": "For `If-None-Match`.",
-        "required": True,
-        "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}(-gzip)?"$'},
-        "example": '"0f343b0931126a20f133d67c2b018a3b-gzip"',
-    },
-    "Cache-Control": {
-        "description": "How long it may be kept.",
-        "required": True,
-        "schema": {"type": "string"},
-        "example": "public, max-age=3600",
-    },
-}
 
 _OF_THE_TREE: tuple[RequestError, ...] = (
     MalformedRequest("The body is not a JSON object in UTF-8."),
     WrongToken("This route wants the audit token."),
     UnknownSession("Leave sessionId out to open a new session."),
     UnknownQuestion("No question with this id is recorded."),
-    NotAcceptable("This route answers application/json."),
+    NotAcceptable("This route answers application/json or text/event-stream."),
     SlowBody("The request must be complete within 5 s."),
+    KeyInFlight("Wait for the first request to end.", retry_after_seconds=1),
+    ErasedQuestion("Its texts are gone for good."),
     TooLarge("A request may have at most 16384 bytes."),
     UnsupportedMediaType("Send the question as application/json in UTF-8."),
     InvalidRequest(
@@ -94,6 +53,10 @@ _OF_THE_TREE: tuple[RequestError, ...] = (
             FieldError("personality", "Input should be 'wise', 'cryptic', 'dark' or 'playful'"),
         ),
     ),
+    KeyReused("Use a new key for a new request."),
+    TooManyRequests("At most 60 questions a minute are answered from one address.", retry_after_seconds=1),
+    Overloaded(),
+    StoreUnreadable("The record of earlier events cannot be read.", retry_after_seconds=5),
     StoreUnavailable("busy"),
 )
 _OF_THE_FRAMEWORK = {
@@ -138,23 +101,33 @@ def _problem(name: str, resp: falcon.asgi.Response) -> Problem:
     return Problem(name, msgspec.json.decode(resp.data or b""), headers)
 
 
-def problem_responses(known: dict[str, Problem], *names: str) -> dict[str, Schema]:
-    """Status to response for these errors; errors that share a status share a response."""
+def problem_responses(known: dict[str, Problem], *names: str, headers: tuple[str, ...] = ()) -> dict[str, Schema]:
+    """Status to response for these errors and those of every operation; errors that share a status share a response.
+
+    `headers`: what the operation's own errors bring besides. Other responses of one error are components.
+    """
     by_status: defaultdict[str, list[Problem]] = defaultdict(list)
-    for name in (*names, *EVERYWHERE):
+    for name in names:
         by_status[str(known[name].body["status"])].append(known[name])
-    return {
-        status: {"$ref": f"#/components/responses/{same[0].name}"} if len(same) == 1 else problem_response(*same)
-        for status, same in sorted(by_status.items())
+    told = {
+        status: _component(same[0]) if len(same) == 1 and not headers else problem_response(*same, headers=headers)
+        for status, same in by_status.items()
     }
+    told |= {str(known[name].body["status"]): _component(known[name]) for name in EVERYWHERE}
+    return dict(sorted(told.items()))
 
 
-def problem_response(*same: Problem) -> Schema:
+def _component(problem: Problem) -> Schema:
+    return {"$ref": COMPONENT + problem.name}
+
+
+def problem_response(*same: Problem, headers: tuple[str, ...] = ()) -> Schema:
     """The response for errors of one status."""
     types = [it.body["type"] for it in same]
+    brought = [header for header in HEADERS if all(header in it.headers for it in same)]
     return {
         "description": "; ".join(it.body["title"] for it in same) + ".",
-        "headers": header_refs("X-Trace-Id", *dict.fromkeys(header for it in same for header in it.headers)),
+        "headers": header_refs("X-Trace-Id", *brought, *headers),
         "content": {
             MEDIA_TYPE: {
                 "schema": {
@@ -167,8 +140,3 @@ def problem_response(*same: Problem) -> Schema:
             }
         },
     }
-
-
-def header_refs(*names: str) -> Schema:
-    """References to HEADERS."""
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -11,10 +11,11 @@ import msgspec
 from msgspec import Meta
 
 from ouija_es.domain import vocabulary
-from ouija_es.domain.events import TOPICS, PolicyAdopted
+from ouija_es.domain.events import TOPICS, BreakerClosed, BreakerHalfOpened, BreakerOpened, PolicyAdopted
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import FieldError
-from ouija_es.resources.ask import QUESTION_LIMIT, AnswerBody, AskRequest
+from ouija_es.resources.ask import QUESTION_LIMIT, AskRequest
+from ouija_es.resources.bodies import AnswerBody, AttemptBody
 from ouija_es.resources.openapi.fields import FIELDS
 
 Schema = dict[str, Any]
@@ -112,9 +113,30 @@ class SessionHistory(TypedDict):
     questions: list[QuestionHistory]
 
 
-BODIES = (AnswerBody, Problem, Index, Health, Live, Ready, SessionHistory)
-EVENTS = {topic: event for topic, event in TOPICS.items() if event is not PolicyAdopted}
-"""What can stand in a question's history."""
+class StreamDelta(TypedDict):
+    """A piece of a streamed answer."""
+
+    text: str
+
+
+class StreamDiscard(TypedDict):
+    """The pieces so far are void."""
+
+    reason: Reason
+
+
+BODIES = (AnswerBody, Problem, Index, Health, Live, Ready, SessionHistory, StreamDelta, StreamDiscard)
+OF_A_PROCESS = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed)
+EVENTS = {topic: event for topic, event in TOPICS.items() if event not in OF_A_PROCESS}
+"""What can stand in a question's history; the others stand in the stream of the process they happened in."""
+STREAMED: dict[str, type] = {
+    "attempt": AttemptBody,
+    "delta": StreamDelta,
+    "discard": StreamDiscard,
+    "answer": AnswerBody,
+    "error": Problem,
+}
+"""Server-sent event to what its data is."""
 
 
 def schemas() -> dict[str, Schema]:
@@ -131,7 +153,7 @@ def schemas() -> dict[str, Schema]:
             "mapping": {topic: f"{PREFIX}Recorded{event.__name__}" for topic, event in EVENTS.items()},
         },
     }
-    found |= {"AskRequest": request, **recorded, **_closed_sets()}
+    found |= {"AskRequest": request, **recorded, **_streamed(), **_closed_sets()}
     return {name: _described(name, schema) for name, schema in sorted(found.items())}
 
 
@@ -147,6 +169,38 @@ def _recorded(topic: str, name: str) -> Schema:
             "data": {"$ref": PREFIX + name},
         },
         "required": ["position", "version", "type", "data"],
+    }
+
+
+def _streamed() -> dict[str, Schema]:
+    events = {f"Streamed{event.capitalize()}": (event, data.__name__) for event, data in STREAMED.items()}
+    return {
+        "StreamedEvent": {
+            "title": "StreamedEvent",
+            "description": "A server-sent event.",
+            "oneOf": [{"$ref": PREFIX + name} for name in events],
+            "discriminator": {
+                "propertyName": "event",
+                "mapping": {event: PREFIX + name for name, (event, _) in events.items()},
+            },
+        },
+        **{
+            name: {
+                "title": name,
+                "description": f"The server-sent event `{event}`.",
+                "type": "object",
+                "properties": {
+                    "event": {"type": "string", "const": event},
+                    "data": {
+                        "type": "string",
+                        "contentMediaType": "application/json",
+                        "contentSchema": {"$ref": PREFIX + data},
+                    },
+                },
+                "required": ["event", "data"],
+            }
+            for name, (event, data) in events.items()
+        },
     }
 
 

@@ -1,0 +1,69 @@
+"""The composition root: builds every object once and connects them."""
+
+from typing import Any
+
+import falcon
+import falcon.asgi
+from falcon.asgi import Request, Response
+
+from ouija_es.app.handlers import on_bug, on_falcon_error, on_request_error
+from ouija_es.app.parts import Parts
+from ouija_es.config import Settings
+from ouija_es.errors import RequestError
+from ouija_es.readiness import Readiness
+from ouija_es.resources.ask import AskResource
+from ouija_es.resources.audit import QuestionHistoryResource, SessionHistoryResource
+from ouija_es.resources.client_limit import ClientLimit
+from ouija_es.resources.connection import App
+from ouija_es.resources.docs import DocsFileResource, DocsResource, OpenApiResource
+from ouija_es.resources.envelope import Envelope
+from ouija_es.resources.health import HealthResource, LiveResource, ReadyResource
+from ouija_es.resources.index import IndexResource
+from ouija_es.resources.tokens import BearerToken
+
+EXPOSED_HEADERS = [
+    *("Server-Timing", "X-Trace-Id", "Idempotency-Replayed", "Retry-After"),
+    *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+]
+
+
+def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Request, Response]:
+    """The ASGI application. Raises StartError if the data folder cannot be used."""
+    parts = Parts(settings, readiness)
+    app = App()
+    app.add_middleware(Envelope())
+    app.add_middleware(parts)
+    if settings.allowed_origins:
+        origins: Any = "*" if "*" in settings.allowed_origins else settings.allowed_origins
+        app.add_middleware(falcon.CORSMiddleware(allow_origins=origins, expose_headers=EXPOSED_HEADERS))
+    app.req_options.strip_url_path_trailing_slash = True
+    audit_token = BearerToken("audit", settings.audit_token)
+    app.add_route("/", IndexResource())
+    app.add_route(
+        "/ouija/ask",
+        AskResource(
+            parts.seance,
+            parts.readiness,
+            parts.streams,
+            parts.clock,
+            ClientLimit(settings.client_requests_per_minute, BearerToken("loadtest", settings.loadtest_token)),
+            parts.shedding,
+            deadline_seconds=settings.answer_deadline_seconds,
+            proxy_hops=settings.proxy_hops,
+        ),
+    )
+    app.add_route(
+        "/health",
+        HealthResource(parts.recorder, parts.tiers, parts.canned.total, parts.clock, environment=settings.environment),
+    )
+    app.add_route("/health/live", LiveResource())
+    app.add_route("/health/ready", ReadyResource(parts.readiness))
+    app.add_route("/audit/sessions/{session_id:uuid}", SessionHistoryResource(parts.event_log, audit_token))
+    app.add_route("/audit/questions/{question_id:uuid}", QuestionHistoryResource(parts.event_log, audit_token))
+    app.add_route("/api/openapi.json", OpenApiResource())
+    app.add_route("/api/docs", DocsResource())
+    app.add_route("/api/docs/{file}", DocsFileResource())
+    app.add_error_handler(RequestError, on_request_error)
+    app.add_error_handler(falcon.HTTPError, on_falcon_error)
+    app.add_error_handler(Exception, on_bug)
+    return app

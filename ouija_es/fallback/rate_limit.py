@@ -1,0 +1,175 @@
+"""How much one provider may be sent: requests and tokens in any sliding minute, and less where it says so itself.
+
+A bucket of 30 that refills lets 60 through in its first minute; a sliding window does not. No I/O, no lock: for one
+event loop.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ouija_es.clock import Clock
+from ouija_es.providers.wire import HeaderLookup
+
+WINDOW_SECONDS = 60.0
+TRAVEL_SECONDS = 0.5
+"""How much longer than another one send may take to arrive, as it may have to connect first: the provider's minute
+counts arrivals, so a send is counted for that long more."""
+RECORD_MARGIN_SECONDS = 10.0
+"""How much later than its record says a send may have left, as it waits for the commit: at most for the whole deadline,
+by default 8 s."""
+LOOK_BACK_SECONDS = WINDOW_SECONDS + TRAVEL_SECONDS + RECORD_MARGIN_SECONDS
+"""What was recorded before that need not be restored."""
+RESET_LIMIT_SECONDS = 86_400.0
+BELIEVED_SECONDS = 60.0
+"""A reset may be the time until the whole day's allowance is back, though one request is free again in seconds: longer
+than a minute it is not believed. Should it be true, a 429 with its `retry-after` says so."""
+
+_COUNT = re.compile(r"[0-9]{1,12}")
+_NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)"
+_DURATION = re.compile(rf"(?=[0-9])(?:([0-9]{{1,6}})h)?(?:([0-9]{{1,6}})m)?(?:{_NUMBER}s?)?|{_NUMBER}ms")
+
+
+@dataclass(slots=True)
+class _Quota:
+    """What the provider says it still takes until a monotonic instant; after that nothing is known."""
+
+    left: int = 0
+    until: float = 0.0
+
+    def lacks(self, need: int, now: float) -> bool:
+        return now < self.until and self.left < need
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What a minute and its slots share: `waiting` are taken but not sent, `sent` ends with the latest."""
+
+    waiting: int = 0
+    tokens: int = 0
+    sent: deque["Slot"] = field(default_factory=deque)
+    quotas: dict[str, _Quota] = field(default_factory=lambda: {"requests": _Quota(), "tokens": _Quota()})
+
+    def requests(self) -> int:
+        return self.waiting + len(self.sent)
+
+
+class Slot:
+    """Room for one request; it is counted without end until `sent` or `release` is called."""
+
+    def __init__(self, tokens: int, counted: _Counted, clock: Clock) -> None:
+        self.tokens = tokens
+        self.expires_at = float("inf")
+        self._counted = counted
+        self._clock = clock
+
+    def sent(self) -> None:
+        """The minute begins: to be called once, right before the bytes leave."""
+        if self.expires_at < float("inf"):
+            raise AssertionError("a slot is good for one request")
+        self.expires_at = self._clock.monotonic() + WINDOW_SECONDS + TRAVEL_SECONDS
+        self._counted.waiting -= 1
+        self._counted.sent.append(self)
+
+    def settle(self, tokens: int) -> None:
+        """Puts the provider's count in the place of the estimate; without it the estimate stays."""
+        if self._clock.monotonic() < self.expires_at:
+            self._counted.tokens += tokens - self.tokens
+            self.tokens = tokens
+
+    def release(self) -> None:
+        """Gives the room back if nothing was sent, else does nothing: it may stand in a `finally`."""
+        if self.expires_at < float("inf"):
+            return
+        self.expires_at = self._clock.monotonic()
+        self._counted.waiting -= 1
+        self._counted.tokens -= self.tokens
+        self._counted.quotas["requests"].left += 1
+        self._counted.quotas["tokens"].left += self.tokens
+
+
+class SlidingMinute:
+    """At most `requests` and `tokens` (estimated until settled) in any 60 s, measured where they arrive."""
+
+    def __init__(self, requests: int, tokens: int, clock: Clock) -> None:
+        self._requests = requests
+        self._tokens = tokens
+        self._clock = clock
+        self._counted = _Counted()
+
+    def room_for(self, tokens: int) -> bool:
+        """Whether a request of so many tokens, input and output, may be sent now."""
+        now, counted = self._forget(), self._counted
+        return (
+            counted.requests() < self._requests
+            and counted.tokens + tokens <= self._tokens
+            and not counted.quotas["requests"].lacks(1, now)
+            and not counted.quotas["tokens"].lacks(tokens, now)
+        )
+
+    def take(self, tokens: int) -> Slot:
+        """Takes the room that `room_for` has just granted."""
+        if not self.room_for(tokens):
+            raise AssertionError("a request without room must be skipped")
+        self._counted.waiting += 1
+        self._counted.tokens += tokens
+        self._counted.quotas["requests"].left -= 1
+        self._counted.quotas["tokens"].left -= tokens
+        return Slot(tokens, self._counted, self._clock)
+
+    def remaining(self) -> int:
+        """How many requests may be sent now; 0 also when not one token is left."""
+        if not self.room_for(1):
+            return 0
+        left, quota = self._requests - self._counted.requests(), self._counted.quotas["requests"]
+        return min(left, quota.left) if self._clock.monotonic() < quota.until else left
+
+    def resets_at_seconds(self) -> float:
+        """Seconds until one more may be sent than now; 0 if all may. A slot that is not sent yet counts in full."""
+        now, counted = self._forget(), self._counted
+        waits = [quota.until - now for quota in counted.quotas.values() if quota.lacks(1, now)]
+        full = counted.requests() >= self._requests or counted.tokens >= self._tokens
+        if counted.requests() and (full or not waits):
+            waits.append(counted.sent[0].expires_at - now if counted.sent else WINDOW_SECONDS + TRAVEL_SECONDS)
+        return max(waits, default=0.0)
+
+    def tighten(self, header: HeaderLookup) -> None:
+        """Believes a reply's `x-ratelimit-remaining-*` until its `-reset-*`; nonsense changes nothing.
+
+        Groq means requests of the day and tokens of the minute (https://console.groq.com/docs/rate-limits).
+        """
+        for name, quota in self._counted.quotas.items():
+            left = header(f"x-ratelimit-remaining-{name}") or ""
+            seconds = reset_seconds(header(f"x-ratelimit-reset-{name}") or "")
+            if _COUNT.fullmatch(left) and seconds is not None:
+                quota.left, quota.until = int(left), self._clock.monotonic() + min(seconds, BELIEVED_SECONDS)
+
+    def restore(self, sent: Iterable[tuple[float, int]]) -> None:
+        """Counts what was sent before the start, (seconds since it was recorded, tokens) each; before any `take`.
+
+        Its process is gone, so nothing left later than now.
+        """
+        now = self._clock.monotonic()
+        latest = sorted(sent, reverse=True)[-self._requests :]  # without room until the first of these expires
+        for seconds_ago, tokens in latest:
+            slot = Slot(tokens, self._counted, self._clock)
+            slot.expires_at = now - max(0.0, seconds_ago - RECORD_MARGIN_SECONDS) + WINDOW_SECONDS + TRAVEL_SECONDS
+            self._counted.sent.append(slot)
+            self._counted.tokens += tokens
+
+    def _forget(self) -> float:
+        """Drops what is over a minute old; the time now."""
+        now, sent = self._clock.monotonic(), self._counted.sent
+        while sent and sent[0].expires_at <= now:
+            self._counted.tokens -= sent.popleft().tokens
+        return now
+
+
+def reset_seconds(value: str) -> float | None:
+    """A duration such as `2m59.56s`, `120ms` or `7` in seconds, at most a day; None if it is none."""
+    match = _DURATION.fullmatch(value)
+    if match is None:
+        return None
+    hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
+    return min(hours * 3600 + minutes * 60 + seconds + milliseconds / 1000, RESET_LIMIT_SECONDS)

@@ -1,0 +1,84 @@
+"""What Falcon leaves to the server: a client that sends nothing, goes away, or does not read its streamed answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import falcon.asgi
+import msgspec
+from falcon.asgi import Request, Response
+
+from ouija_es.entropy import random_bytes
+from ouija_es.errors import MalformedRequest, RequestError, SlowBody
+from ouija_es.resources.envelope import SECURITY_HEADERS
+from ouija_es.resources.problem import MEDIA_TYPE, problem_body
+
+GONE = "ouija_es.gone"
+HTTP_VERSIONS = ("1.0", "1.1")
+FIRST_PIECE_SECONDS = 5.0
+SEND_SECONDS = 10.0
+"""How long a client may leave a piece of a stream unread before its connection is given up."""
+
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class App(falcon.asgi.App[Request, Response]):
+    """Falcon's application; `scope[GONE]` is an `asyncio.Event`, set once nobody reads the response any more."""
+
+    # Falcon's ASGI class overrides its WSGI one, too.
+    async def __call__(  # type: ignore[override]
+        self, scope: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
+        """One connection (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        if scope["http_version"] not in HTTP_VERSIONS:  # the server's parser lets 0.9 and 2.0 pass; Falcon raises
+            await _refuse(send, MalformedRequest("This service speaks HTTP/1.1 and HTTP/1.0."))
+            return
+        gone = scope[GONE] = asyncio.Event()
+        # Falcon waits for the first piece of a body before any responder runs: without a limit here, for ever.
+        try:
+            async with asyncio.timeout(FIRST_PIECE_SECONDS):
+                first: Message | None = await receive()
+        except TimeoutError:
+            await _refuse(send, SlowBody(f"The request must be complete within {FIRST_PIECE_SECONDS:.0f} s."))
+            return
+
+        async def receiving() -> Message:
+            nonlocal first
+            message, first = (first, None) if first is not None else (await receive(), None)
+            if message["type"] == "http.disconnect":
+                gone.set()
+            return message
+
+        async def sending(message: dict[str, Any]) -> None:
+            if not message.get("more_body"):
+                await send(message)
+                return
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await send(message)
+            except TimeoutError:
+                gone.set()
+                raise
+
+        await super().__call__(scope, receiving, sending)
+
+
+async def _refuse(send: Send, error: RequestError) -> None:
+    """Without the application, which never gets to see the request; the connection is of no use any more."""
+    trace_id = random_bytes(16).hex()
+    body = msgspec.json.encode(problem_body(error, trace_id))
+    headers = {
+        "content-type": MEDIA_TYPE,
+        "content-length": str(len(body)),
+        "connection": "close",
+        "x-trace-id": trace_id,
+    }
+    headers |= {name.lower(): value for name, value in SECURITY_HEADERS.items()}
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
