@@ -18,8 +18,9 @@ OuijaError
     ├── KeyReused               422
     ├── TooManyRequests         429
     ├── Overloaded              503  refused early, so that those already let in are not late
-    ├── StoreUnreadable         503
-    └── StoreUnavailable        503  not recorded in time: nothing is said that is not recorded
+    └── StoreFault
+        ├── StoreUnreadable     503  what was recorded cannot be read
+        └── StoreUnavailable    503  not recorded in time: nothing is said that is not recorded
 """
 
 from collections.abc import Mapping
@@ -144,14 +145,18 @@ class Overloaded(RequestError):
         super().__init__("The spirit is overrun just now. Try again soon.", retry_after_seconds=2)
 
 
-class StoreUnreadable(RequestError):
+class StoreFault(RequestError):
+    """The event store, for now."""
+
+
+class StoreUnreadable(StoreFault):
     status, type, title = 503, "not-readable", "The record cannot be read"
 
 
 StoreErrorReason = Literal["busy", "full", "io", "conflict", "other"]
 
 
-class StoreUnavailable(RequestError):
+class StoreUnavailable(StoreFault):
     """The event store did not take the events in time. `reason` is the label of `ouija_store_errors_total`."""
 
     status, type, title = 503, "not-recorded", "The answer could not be recorded"

@@ -6,7 +6,7 @@ from uuid import UUID
 from ouija_es.clock import Clock
 from ouija_es.domain.events import FINAL, Abandoned, AttemptFailed, AttemptStarted, Event, PolicyAdopted, Withdrawn
 from ouija_es.domain.vocabulary import Reason
-from ouija_es.errors import StoreUnavailable
+from ouija_es.errors import StoreFault, StoreUnavailable
 from ouija_es.store.log import EventLog, Recorded
 from ouija_es.store.mapper import to_row
 from ouija_es.store.recorder import GroupCommit
@@ -80,7 +80,7 @@ class Recovery:
         for question_id in [question_id for question_id, due in self._watched.items() if due <= now]:
             try:
                 await self.abandon(question_id)
-            except StoreUnavailable:
+            except StoreFault:
                 return
             del self._watched[question_id]
 
@@ -93,7 +93,7 @@ class Recovery:
             # Behind everything handed to the writer before: the question's first events may be among it.
             await self._recorder.append([], seconds=APPEND_SECONDS)
             known = await self._close(question_id, Withdrawn(at=self._clock.now(), instance=self._instance))
-        except StoreUnavailable:
+        except StoreFault:
             known = False
         if not known:
             self.watch(question_id)  # a failed commit may still become durable

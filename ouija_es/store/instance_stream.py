@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID
 
 from ouija_es.domain.events import Event
-from ouija_es.errors import StoreUnavailable
+from ouija_es.errors import StoreUnavailable, StoreUnreadable
 from ouija_es.store.log import EventLog
 from ouija_es.store.mapper import to_row
 from ouija_es.store.recorder import GroupCommit
@@ -42,13 +42,19 @@ class InstanceStream:
                 written = len(batch)
             except StoreUnavailable:
                 await asyncio.sleep(AGAIN_SECONDS)
-                # A commit that was late may have happened meanwhile.
-                written = len(await asyncio.to_thread(self._log.stream, self._instance)) - recorded
+                written = await self._written_late(recorded)
             recorded += written
             del self._pending[:written]
             if not self._pending:
                 self._wake.clear()
                 self._empty.set()
+
+    async def _written_late(self, recorded: int) -> int:
+        """How many more events there are after all: a commit that was late may have happened meanwhile."""
+        try:
+            return len(await asyncio.to_thread(self._log.stream, self._instance)) - recorded
+        except StoreUnreadable:
+            return 0
 
     async def drain(self, seconds: float) -> None:
         """Waits until all is written, or so long."""
