@@ -27,6 +27,7 @@ from eventsourcing.utils import Environment, EnvType
 from ouija_es.errors import StartError
 
 BUSY_TIMEOUT_SECONDS = 2
+ROWS_A_STATEMENT = (128, 32, 8, 2, 1)
 
 # The position is an explicit AUTOINCREMENT key: an implicit rowid may be renumbered by VACUUM, a plain one used again.
 # The partial indexes find what has to be found at once in the log itself: no second table is kept in step with it.
@@ -85,9 +86,7 @@ class EventRecorder(SQLiteApplicationRecorder):
 
     def __init__(self, datastore: SQLiteDatastore, events_table_name: str = "stored_events") -> None:
         super().__init__(datastore, events_table_name)
-        self.insert_events_statement = (
-            f"INSERT INTO {events_table_name} (originator_id, originator_version, topic, state) VALUES (?,?,?,?)"
-        )
+        self._insert_into = f"INSERT INTO {events_table_name} (originator_id, originator_version, topic, state) VALUES "
         self.select_events_statement = (
             f"SELECT originator_id, originator_version, topic, state FROM {events_table_name} WHERE originator_id=? "
         )
@@ -102,10 +101,33 @@ class EventRecorder(SQLiteApplicationRecorder):
         stored_events: Sequence[StoredEvent],
         *,
         session_keys: Iterable[tuple[UUID, bytes]] = (),
-        **kwargs: Any,
-    ) -> Sequence[int] | None:
-        c.executemany("INSERT INTO session_keys VALUES (?,?)", [(key[0].hex, key[1]) for key in session_keys])
-        return super()._insert_events(c, stored_events, **kwargs)
+        **_: Any,
+    ) -> Sequence[int]:
+        """The positions of the rows, in their order."""
+        _insert(c, "INSERT INTO session_keys VALUES ", [(key[0].hex, key[1]) for key in session_keys])
+        rows = [(_hex(it.originator_id), it.originator_version, it.topic, it.state) for it in stored_events]
+        last = _insert(c, self._insert_into, rows)
+        return list(range(last - len(rows) + 1, last + 1))
+
+
+def _insert(c: SQLiteCursor, into: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Many rows a statement; the rowid of the last.
+
+    Each statement lets go of the interpreter's lock, and has to wait for it again behind a busy event loop: that wait,
+    not the insert, is what a row at a time costs. Few sizes, so that SQLite finds each statement prepared.
+    """
+    done = 0
+    for size in ROWS_A_STATEMENT:
+        while len(rows) - done >= size:
+            some = rows[done : done + size]
+            values = ",".join([f"({','.join('?' * len(some[0]))})"] * size)
+            c.execute(into + values, [value for row in some for value in row])
+            done += size
+    return int(c.lastrowid or 0)
+
+
+def _hex(originator_id: UUID | str) -> str:
+    return originator_id.hex if isinstance(originator_id, UUID) else originator_id
 
 
 class Factory(SQLiteFactory):

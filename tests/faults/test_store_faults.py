@@ -113,6 +113,7 @@ def test_with_many_at_once_a_removed_file_is_no_bug_either(tmp_path: Path) -> No
         assert "bug" not in service.log
 
 
+@pytest.mark.deep
 def test_files_that_are_put_back_are_written_on(tmp_path: Path) -> None:
     with RunningService(tmp_path) as service:
         bodies = [ask(service, number).raise_for_status().json() for number in range(5)]
@@ -128,6 +129,7 @@ def test_files_that_are_put_back_are_written_on(tmp_path: Path) -> None:
     assert_all_recorded(service.database, bodies)
 
 
+@pytest.mark.deep
 def test_a_copy_in_the_file_s_place_is_not_written_to_until_a_restart(tmp_path: Path) -> None:
     with RunningService(tmp_path) as service:
         bodies = [ask(service, number).raise_for_status().json() for number in range(5)]
@@ -164,6 +166,7 @@ def immutable(tmp_path: Path) -> Iterator[Callable[[bool], None]]:
     set_to(False)
 
 
+@pytest.mark.deep
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="platform: chattr is Linux")
 def test_a_read_only_file_costs_answers_until_it_is_writable(tmp_path: Path, immutable: Callable[[bool], None]) -> None:
     with RunningService(tmp_path) as service:

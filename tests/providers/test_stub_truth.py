@@ -642,6 +642,7 @@ def test_a_wrong_behaviour_is_refused_and_changes_nothing(stubs, provider, behav
     assert ask(stubs, provider).status_code == 200
 
 
+@pytest.mark.deep
 @BOTH
 def test_every_behaviour_leaves_the_server_able_to_answer_the_next_one(stubs, provider):
     parameters = {"status": {"code": 500}, "gzip_bomb": {"mb": 1}, "big_body": {"mb": 1}}
