@@ -162,7 +162,7 @@ def audit_show(options: argparse.Namespace, settings: Settings) -> int:
 
     if not settings.database_path.exists():
         raise StartError(f"there is no database: {settings.database_path}")
-    log = EventLog(settings.database_path, Vault(keyring(settings).vault_key))
+    log = EventLog(settings.database_path, Vault(keyring(settings, make=False).vault_key))
     try:
         questions = log.session(options.session)
     finally:

@@ -98,6 +98,7 @@ def test_a_session_is_shown_as_a_timeline(tmp_path: Path) -> None:
 def test_an_unknown_session_or_no_database_exits_with_1(tmp_path: Path) -> None:
     assert run(tmp_path, "audit", "show", str(uuid4())).returncode == 1
     run(tmp_path, "seed")
+    run(tmp_path, "keys")
     unknown = run(tmp_path, "audit", "show", str(uuid4()))
     assert (unknown.returncode, unknown.stderr) == (1, "ouija-es: no question of this session is recorded\n")
 
@@ -111,6 +112,32 @@ def test_another_vault_key_opens_nothing(tmp_path: Path) -> None:
 
     assert shown.returncode == 1
     assert "hola" not in shown.stdout
+
+
+def test_looking_makes_no_key(tmp_path: Path) -> None:
+    run(tmp_path, "seed")
+    shown = run(tmp_path, "audit", "show", str(uuid4()))
+
+    assert shown.returncode == 1
+    assert "the key file cannot be used" in shown.stderr
+    assert not list(tmp_path.glob("*key"))
+
+
+def test_another_vault_key_stops_the_start_and_the_right_one_goes_on(tmp_path: Path) -> None:
+    with RunningService(tmp_path) as service:
+        session = service.ask("hola").raise_for_status().json()["sessionId"]
+    key_file = tmp_path / "ouija.db.vault-key"
+    key = key_file.read_text()
+    key_file.unlink()
+
+    refused = run(tmp_path, "serve")
+
+    assert refused.returncode == 1
+    assert "another vault key" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    key_file.write_text(key)
+    with RunningService(tmp_path) as service:
+        assert service.ask("¿y?", sessionId=session).status_code == 200
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:

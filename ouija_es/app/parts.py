@@ -44,7 +44,7 @@ from ouija_es.seance import Seance
 from ouija_es.shedding import Shedding
 from ouija_es.store.answers import digest_of, seed_database
 from ouija_es.store.instance_stream import InstanceStream
-from ouija_es.store.keys import keyring
+from ouija_es.store.keys import check_vault_key, keyring
 from ouija_es.store.log import EventLog
 from ouija_es.store.recorder import GroupCommit
 from ouija_es.store.sessions import Sessions
@@ -73,7 +73,9 @@ class Parts:
         screen = SafetyScreen(seeds.load_safety_words())
         self.canned = Canned(answers, {language: screen.answer(language) for language in Language})
         instance = uuid7()
-        vault = Vault(keyring(settings).vault_key)
+        ring = keyring(settings)
+        check_vault_key(path, ring)
+        vault = Vault(ring.vault_key)
         self.event_log = EventLog(path, vault)
         self.recorder = GroupCommit(path)
         self.shedding = Shedding(self.recorder, self.clock)

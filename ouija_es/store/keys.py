@@ -13,6 +13,9 @@ from pydantic import SecretStr
 
 from ouija_es.config import KEY_BYTES, Settings, key_bytes
 from ouija_es.errors import StartError
+from ouija_es.store.sqlite import open_recorder
+
+_NOTED = "vault-fingerprint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,30 @@ class Keyring:
         return encoded(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
-def keyring(settings: Settings) -> Keyring:
-    """The keys in force. Raises StartError if a key file cannot be made or read."""
+def keyring(settings: Settings, *, make: bool = True) -> Keyring:
+    """The keys in force; `make` makes key files that are not there. Raises StartError if there is no key to be had."""
     database = settings.database_path
     return Keyring(
-        vault=_key("VAULT_KEY", settings.vault_key, database.with_name(database.name + ".vault-key")),
-        ledger=_key("LEDGER_KEY", settings.ledger_key, database.with_name(database.name + ".ledger-key")),
+        vault=_key("VAULT_KEY", settings.vault_key, database.with_name(database.name + ".vault-key"), make=make),
+        ledger=_key("LEDGER_KEY", settings.ledger_key, database.with_name(database.name + ".ledger-key"), make=make),
     )
+
+
+def check_vault_key(database: Path, ring: Keyring) -> None:
+    """Notes which vault key a database is written under; another one later could open nothing. Raises StartError."""
+    recorder = open_recorder(database)
+    try:
+        with recorder.datastore.transaction(commit=True) as cursor:
+            cursor.execute("INSERT OR IGNORE INTO metadata VALUES (?,?)", [_NOTED, ring.vault_fingerprint()])
+            cursor.execute("SELECT value FROM metadata WHERE name=?", [_NOTED])
+            noted = cursor.fetchone()[0]
+    finally:
+        recorder.datastore.close()
+    if noted != ring.vault_fingerprint():
+        raise StartError(
+            f"the database was written under another vault key (fingerprint {noted}) than {ring.vault.origin} "
+            f"(fingerprint {ring.vault_fingerprint()}): give it its key back, or start with a new database"
+        )
 
 
 def encoded(raw: bytes) -> str:
@@ -64,12 +84,13 @@ def new_key() -> str:
     return encoded(secrets.token_bytes(KEY_BYTES))
 
 
-def _key(name: str, setting: SecretStr | None, path: Path) -> Key:
+def _key(name: str, setting: SecretStr | None, path: Path, *, make: bool) -> Key:
     if setting is not None:
         return Key(key_bytes(setting), f"{name} in the environment")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _make_once(path)
+        if make:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_once(path)
         return Key(key_bytes(SecretStr(path.read_text(encoding="ascii").strip())), str(path))
     except (OSError, ValueError) as error:
         raise StartError(f"the key file cannot be used: {path}: {error}") from error
