@@ -103,10 +103,9 @@ class Groq:
         await self._wire.close()
 
     def _body(self, query: Query, *, stream: bool) -> dict[str, Any]:
-        prompt = messages(query.question, query.personality, query.language, query.history)
         return {
             "model": self.model,
-            "messages": [{"role": message.role, "content": message.content} for message in prompt],
+            "messages": messages(query.question, query.personality, query.language, query.history),
             "max_tokens": ANSWER_TOKENS,
             "temperature": TEMPERATURE,
             "stream": stream,

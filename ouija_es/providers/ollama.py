@@ -90,10 +90,9 @@ class Ollama:
         await self._loading.close()
 
     def _body(self, query: Query, *, stream: bool) -> dict[str, Any]:
-        prompt = messages(query.question, query.personality, query.language, query.history)
         return {
             "model": self.model,
-            "messages": [{"role": message.role, "content": message.content} for message in prompt],
+            "messages": messages(query.question, query.personality, query.language, query.history),
             "stream": stream,
             "keep_alive": KEEP_ALIVE,
             "options": {"num_predict": ANSWER_TOKENS, "temperature": TEMPERATURE},

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ouija_es.clock import Clock
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.fallback.breaker import Breaker, Change, Permit
+from tests.still_clock import StillClock
 
 COUNTED = [
     Reason.TIMEOUT,
@@ -19,14 +19,6 @@ COUNTED = [
 ]
 ANSWERED_ANYHOW = [Reason.BAD_REQUEST, Reason.REFUSED, Reason.TRUNCATED]
 NO_EVIDENCE = [reason for reason in Reason if reason not in {*COUNTED, *ANSWERED_ANYHOW, Reason.UNAUTHORIZED}]
-
-
-class StillClock(Clock):
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ouija_es.clock import Clock
 from ouija_es.domain.events import AttemptFailed, AttemptSkipped, AttemptStarted, AttemptSucceeded, TierPolicy
 from ouija_es.domain.vocabulary import Category, Language, Personality, Provider, Reason
 from ouija_es.errors import ProviderError
@@ -18,20 +16,10 @@ from ouija_es.fallback.rate_limit import SlidingMinute
 from ouija_es.fallback.tier import HOLD_LIMIT_SECONDS, Tier
 from ouija_es.ids import uuid7
 from ouija_es.providers.provider import Query, Reply
+from tests.still_clock import StillClock
 
 DEADLINE_SECONDS = 8.0
 INSTANCE = uuid7()
-
-
-class StillClock(Clock):
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 31, 12, tzinfo=UTC) + timedelta(seconds=self.seconds)
 
 
 class Scripted:

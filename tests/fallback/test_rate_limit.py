@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ouija_es.clock import Clock
 from ouija_es.fallback.rate_limit import (
     BELIEVED_SECONDS,
     LOOK_BACK_SECONDS,
@@ -18,16 +17,9 @@ from ouija_es.fallback.rate_limit import (
     Slot,
     reset_seconds,
 )
+from tests.still_clock import StillClock
 
 COUNTED = WINDOW_SECONDS + TRAVEL_SECONDS
-
-
-class StillClock(Clock):
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture

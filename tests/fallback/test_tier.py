@@ -4,7 +4,6 @@ from contextlib import ExitStack
 
 import pytest
 
-from ouija_es.clock import Clock
 from ouija_es.domain.events import TierPolicy, TierState
 from ouija_es.domain.vocabulary import Provider, Reason
 from ouija_es.errors import ProviderError
@@ -13,17 +12,10 @@ from ouija_es.fallback.rate_limit import SlidingMinute
 from ouija_es.fallback.tier import HOLD_LIMIT_SECONDS, Evidence, Tier
 from ouija_es.providers.canned import Canned
 from ouija_es.providers.provider import Reply
+from tests.still_clock import StillClock
 
 TOKENS = 100
 REPLY = Reply(text="Sí.", model="m", input_tokens=20, output_tokens=10)
-
-
-class StillClock(Clock):
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def monotonic(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture
