@@ -114,6 +114,8 @@ class Calls:
         for model in MODELS:
             self.count[model] += state[model]["calls"]
             for request in state[model]["requests"]:
+                if "messages" not in request["body"]:
+                    continue  # the model is only loaded
                 text = request["body"]["messages"][-1]["content"]
                 self.seen[model, text[text.index("¿") : text.index("?") + 1]] += 1
         self.begin()
