@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ouija_es.clock import Clock
-from ouija_es.providers.wire import HeaderLookup
+from ouija_es.providers.status import HeaderLookup
 
 WINDOW_SECONDS = 60.0
 TRAVEL_SECONDS = 0.5

@@ -10,14 +10,12 @@ from ouija_es.domain.persona import messages
 from ouija_es.domain.vocabulary import Provider, Reason
 from ouija_es.errors import ProviderError
 from ouija_es.providers.provider import ANSWER_TOKENS, Query, Reply
+from ouija_es.providers.text import checked_answer, delta_text, token_count
 from ouija_es.providers.wire import (
     TEMPERATURE,
     Endpoint,
     WireClient,
-    checked_answer,
     decoded,
-    delta_text,
-    token_count,
 )
 
 

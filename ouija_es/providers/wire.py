@@ -5,11 +5,8 @@ Built on pyreqwest (Rust's reqwest); nothing outside this file knows that.
 
 import asyncio
 import contextlib
-import email.utils
-import math
-import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -21,47 +18,18 @@ from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response
 
 from ouija_es import __version__
-from ouija_es.domain.persona import complete_sentences, without_fence
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import ProviderError
+from ouija_es.providers.status import rate_limit_headers, status_error
 
 BODY_LIMIT_BYTES = 1 << 20
-ANSWER_LIMIT_CHARACTERS = 2_000
-TOKENS_LIMIT = 1_000_000
-RETRY_AFTER_LIMIT_SECONDS = 1e10
 TEMPERATURE = 0.9
 CONNECT_TIMEOUT = timedelta(seconds=2)
 IDLE_TIMEOUT = timedelta(seconds=30)
 
-# What a status means (RFC 9110 §15; Groq's 498 is "capacity exceeded"), and whether a second try may succeed soon.
-_STATUS: dict[int, tuple[Reason, bool]] = {
-    400: (Reason.BAD_REQUEST, False),
-    401: (Reason.UNAUTHORIZED, False),
-    403: (Reason.UNAUTHORIZED, False),
-    404: (Reason.BAD_REQUEST, False),
-    408: (Reason.SERVER_ERROR, True),
-    409: (Reason.SERVER_ERROR, True),
-    413: (Reason.BAD_REQUEST, False),
-    422: (Reason.BAD_REQUEST, False),
-    424: (Reason.SERVER_ERROR, False),
-    429: (Reason.RATE_LIMITED, True),
-    498: (Reason.RATE_LIMITED, True),
-    499: (Reason.SERVER_ERROR, False),
-}
-
-# A terminal or a page that shows the answer must not be steered by it; newline and tab may stay.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
 Shape = TypeVar("Shape")
-HeaderLookup = Callable[[str], str | None]
 
 
-RATE_LIMIT_HEADERS = (
-    "x-ratelimit-remaining-requests",
-    "x-ratelimit-remaining-tokens",
-    "x-ratelimit-reset-requests",
-    "x-ratelimit-reset-tokens",
-)
 STALL_SECONDS = 2.0
 """A stream that has begun and then says nothing for so long is given up."""
 
@@ -126,7 +94,7 @@ class WireClient:
                     raw += chunk
                     if len(raw) > BODY_LIMIT_BYTES:
                         raise ProviderError(Reason.MALFORMED_RESPONSE)
-        return Received(decoded(shape, raw), _rate_limit_headers(response))
+        return Received(decoded(shape, raw), rate_limit_headers(response.get_header))
 
     async def lines(self, body: object, timeout_seconds: float) -> AsyncGenerator[Line]:
         """The reply's lines as they come, without their ends; empty ones are left out.
@@ -143,7 +111,7 @@ class WireClient:
                     request = self._request(body, timeout_seconds).streamed_read_buffer_limit(0).build_streamed()
                     response = await stack.enter_async_context(request)
                 _check(response)
-                headers = _rate_limit_headers(response)
+                headers = rate_limit_headers(response.get_header)
                 size, rest = 0, b""
                 while True:
                     left = give_up_at - time.monotonic()
@@ -186,7 +154,7 @@ def _transport() -> Iterator[None]:
 
 def _check(response: Response) -> None:
     if response.status != 200:
-        raise _status_error(response.status, response.get_header)
+        raise status_error(response.status, response.get_header)
     length = response.get_header("content-length")
     if length is not None and length.isdecimal() and int(length) > BODY_LIMIT_BYTES:
         raise ProviderError(Reason.MALFORMED_RESPONSE)
@@ -200,48 +168,6 @@ def decoded(shape: msgspec.json.Decoder[Shape], raw: bytes | bytearray) -> Shape
         raise ProviderError(Reason.MALFORMED_RESPONSE) from error
 
 
-def _rate_limit_headers(response: Response) -> Mapping[str, str]:
-    return {name: value for name in RATE_LIMIT_HEADERS if (value := response.get_header(name)) is not None}
-
-
-def _status_error(status: int, header: HeaderLookup) -> ProviderError:
-    if status < 400:
-        reason, retryable = Reason.MALFORMED_RESPONSE, False
-    else:
-        reason, retryable = _STATUS.get(
-            status, (Reason.SERVER_ERROR, True) if status >= 500 else (Reason.BAD_REQUEST, False)
-        )
-    return ProviderError(
-        reason,
-        retryable=retryable,
-        status=status,
-        retry_after_seconds=retry_after_seconds(header),
-        rate_limit={name: value for name in RATE_LIMIT_HEADERS if (value := header(name)) is not None},
-    )
-
-
-def retry_after_seconds(header: HeaderLookup, *, now: float | None = None) -> float | None:
-    """How long a provider asks to be left alone, from `retry-after-ms` or `retry-after` (seconds or an HTTP date).
-
-    None if it does not say, or says nonsense. `now` is Unix time.
-    """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = header(name)
-        if value is None:
-            continue
-        try:
-            seconds = float(value) * unit
-        except ValueError:
-            try:
-                date = email.utils.parsedate_to_datetime(value)
-            except (ValueError, OverflowError):
-                continue
-            seconds = date.timestamp() - (time.time() if now is None else now)
-        if math.isfinite(seconds):
-            return min(max(0.0, seconds), RETRY_AFTER_LIMIT_SECONDS)
-    return None
-
-
 def _transport_error(error: PyreqwestError) -> ProviderError:
     causes = str(getattr(error, "details", None) or "")
     if isinstance(error, NetworkError):
@@ -253,29 +179,3 @@ def _transport_error(error: PyreqwestError) -> ProviderError:
     if isinstance(error, DecodeError) or "error reading a body from connection" in causes:
         return ProviderError(Reason.MALFORMED_RESPONSE)
     return ProviderError(Reason.CONNECTION)
-
-
-def delta_text(content: object) -> str:
-    """A piece of a streamed text, without control characters; empty if there is none. Raises ProviderError."""
-    if content is None:
-        return ""
-    if not isinstance(content, str):
-        raise ProviderError(Reason.MALFORMED_RESPONSE)
-    return _CONTROL.sub("", content)
-
-
-def token_count(said: int | None) -> int | None:
-    """A provider's count of tokens; None if there is none that can be true."""
-    return said if said is not None and 0 <= said <= TOKENS_LIMIT else None
-
-
-def checked_answer(text: object, *, truncated: bool) -> str:
-    """A model's text as an answer: trimmed, whole sentences. Raises ProviderError if it is none."""
-    if not isinstance(text, str):
-        raise ProviderError(Reason.EMPTY_ANSWER if text is None else Reason.MALFORMED_RESPONSE)
-    text = _CONTROL.sub("", without_fence(text)).strip()
-    if not text:
-        raise ProviderError(Reason.EMPTY_ANSWER)
-    if len(text) > ANSWER_LIMIT_CHARACTERS:
-        raise ProviderError(Reason.MALFORMED_RESPONSE)
-    return complete_sentences(text) if truncated else text

@@ -4,7 +4,8 @@ import pytest
 
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import ProviderError
-from ouija_es.providers.wire import checked_answer, retry_after_seconds
+from ouija_es.providers.status import retry_after_seconds
+from ouija_es.providers.text import checked_answer
 
 NOW = 1_700_000_000.0
 
