@@ -74,10 +74,9 @@ bench: development ## every benchmark in turn
 	done; \
 	[ -z "$$failed" ] || { echo "make: failed:$$failed" >&2; exit 1; }
 
-load: development ## Locust against a running server (LOCUST_HOST, default http://127.0.0.1:3000)
-	@[ -e loadtests/locustfile.py ] || { echo "make: there is no loadtests/locustfile.py" >&2; exit 1; }; \
-	$(DEV) -c 'import locust' 2>/dev/null || { echo "make: Locust is not in requirements-dev.lock" >&2; exit 1; }; \
-	exec env LOCUST_HOST="$${LOCUST_HOST:-http://127.0.0.1:3000}" $(DEV) -m locust -f loadtests/locustfile.py --headless $(ARGS)
+load: development ## Locust for 30 s against a running server (LOCUST_HOST, default http://127.0.0.1:3000)
+	@exec env LOCUST_HOST="$${LOCUST_HOST:-http://127.0.0.1:3000}" $(DEV) -m locust -f loadtests/locustfile.py \
+		--headless --users 20 --spawn-rate 10 --run-time 30s $(ARGS)
 
 runtime:
 	$(call environment,.venv,requirements.lock)
