@@ -1,6 +1,6 @@
 """Visitors who ask and ask on in their session, and a probe of /health: `make load`, against a running service.
 
-The service limits clients: run it with CLIENT_REQUESTS_PER_MINUTE=0, or with a LOADTEST_TOKEN that Locust is given, too.
+The service limits clients: run it with CLIENT_REQUESTS_PER_MINUTE=0, or with a LOADTEST_TOKEN that Locust has, too.
 Locust is a closed loop: the gates are about answer times under this load, `make bench` is about capacity.
 """
 

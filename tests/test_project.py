@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -71,8 +72,38 @@ def test_every_direct_dependency_is_locked_at_a_version_it_allows(lock: str) -> 
         assert all(requirement.specifier.contains(version) for version in versions), f"{requirement}: {versions}"
 
 
-def test_the_development_lock_holds_the_runtime_lock() -> None:
-    assert pins("requirements.lock") <= pins("requirements-dev.lock")
+MACHINES = [
+    {
+        "python_version": version,
+        "python_full_version": f"{version}.1",
+        "sys_platform": system,
+        "platform_system": {"linux": "Linux", "darwin": "Darwin"}[system],
+        "platform_machine": processor,
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "os_name": "posix",
+    }
+    for version in ("3.11", "3.12", "3.13", "3.14")
+    for system, processor in (("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "x86_64"), ("darwin", "arm64"))
+]
+"""What the locks are for."""
+
+
+def installed(lock: str, machine: dict[str, str]) -> set[tuple[str, str]]:
+    """Name and version of what a lock installs on a machine."""
+    return {
+        (name, version)
+        for name, version, condition in pins(lock)
+        if not condition or Marker(condition.lstrip(" ;")).evaluate(machine)
+    }
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda it: f"{it['python_version']}-{it['platform_machine']}")
+def test_the_development_lock_holds_the_runtime_lock(machine: dict[str, str]) -> None:
+    runtime = installed("requirements.lock", machine)
+
+    assert ("falcon", dict(runtime)["falcon"]) in runtime
+    assert runtime <= installed("requirements-dev.lock", machine)
 
 
 @pytest.mark.parametrize("dependency", [*RUNTIME, *DEVELOPMENT])
