@@ -4,11 +4,13 @@ import base64
 import hashlib
 import os
 import secrets
+import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from eventsourcing.persistence import PersistenceError
 from pydantic import SecretStr
 
 from ouija_es.config import KEY_BYTES, Settings, key_bytes
@@ -59,14 +61,19 @@ def keyring(settings: Settings, *, make: bool = True) -> Keyring:
 
 def check_vault_key(database: Path, ring: Keyring) -> None:
     """Notes which vault key a database is written under; another one later could open nothing. Raises StartError."""
-    recorder = open_recorder(database)
     try:
-        with recorder.datastore.transaction(commit=True) as cursor:
-            cursor.execute("INSERT OR IGNORE INTO metadata VALUES (?,?)", [_NOTED, ring.vault_fingerprint()])
-            cursor.execute("SELECT value FROM metadata WHERE name=?", [_NOTED])
-            noted = cursor.fetchone()[0]
-    finally:
-        recorder.datastore.close()
+        recorder = open_recorder(database)
+        try:
+            with recorder.datastore.transaction(commit=True) as cursor:
+                cursor.execute("SELECT value FROM metadata WHERE name=?", [_NOTED])
+                row = cursor.fetchone()
+                if row is None:  # else nothing is written, and a lock on the file is no hindrance
+                    cursor.execute("INSERT INTO metadata VALUES (?,?)", [_NOTED, ring.vault_fingerprint()])
+        finally:
+            recorder.datastore.close()
+    except (PersistenceError, sqlite3.Error) as error:
+        raise StartError(f"the database cannot be used: {error}: {database}") from error
+    noted = ring.vault_fingerprint() if row is None else row[0]
     if noted != ring.vault_fingerprint():
         raise StartError(
             f"the database was written under another vault key (fingerprint {noted}) than {ring.vault.origin} "
