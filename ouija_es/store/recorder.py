@@ -12,16 +12,28 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
-from ouija_es.errors import StoreUnavailable
+from ouija_es.errors import StoreErrorReason, StoreUnavailable
+from ouija_es.store.ledger import LogRow
 from ouija_es.store.writer import Append, Verdict, Writer
 
 QUEUE_LIMIT_EVENTS = 4_096
 """Events that may wait for the writer: about four batches of a saturated service, some 2 MB."""
 PROBE_SECONDS = 10.0
+
+class Listener(Protocol):
+    """Told on the loop, before those who wait for their rows go on."""
+
+    def committed(self, rows: Sequence[LogRow], seconds: float) -> None:
+        """These rows are in the log; the commit took so long."""
+
+    def failed(self, reason: StoreErrorReason) -> None:
+        """Somebody's rows were not recorded."""
+
 
 Waiting = tuple[Append, "asyncio.Future[None]"]
 
@@ -48,7 +60,12 @@ class GroupCommit:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle = asyncio.Event()
+        self._listener: Listener | None = None
         self.available = True
+
+    def listen(self, listener: Listener) -> None:
+        """Tells one listener of every commit from now on."""
+        self._listener = listener
 
     def start(self) -> None:
         """Opens the database and starts the writer. Raises the library's errors if the file cannot be opened."""
@@ -111,7 +128,9 @@ class GroupCommit:
         else:
             self._idle.set()
 
-    def _settle(self, batch: list[Waiting], verdicts: list[Verdict]) -> None:
+    def _settle(
+        self, batch: list[Waiting], verdicts: list[Verdict], committed: Sequence[LogRow], seconds: float
+    ) -> None:
         """On the loop: tells everybody how their events fared and hands over what has gathered meanwhile."""
         failed = False
         for (append, done), verdict in zip(batch, verdicts, strict=True):
@@ -126,6 +145,10 @@ class GroupCommit:
         if failed:
             self.available = False
         self._hand_over()
+        if self._listener is not None:
+            self._listener.committed(committed, seconds)
+            for reason in filter(None, verdicts):
+                self._listener.failed(reason)
 
     def _recovered(self) -> None:
         self.available = True
@@ -144,10 +167,12 @@ class GroupCommit:
                 continue
             if batch is None:
                 break
+            started_at = time.monotonic()
             verdicts = writer.insert([append for append, _ in batch])
+            seconds = time.monotonic() - started_at
             if probe_at is None and any(verdict not in (None, "conflict") for verdict in verdicts):
                 probe_at = time.monotonic() + self._probe_seconds
-            self._call(self._settle, batch, verdicts)
+            self._call(self._settle, batch, verdicts, writer.take_committed(), seconds)
         writer.close()
 
     def _call(self, callback: Callable[..., None], *args: object) -> None:

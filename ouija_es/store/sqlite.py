@@ -25,6 +25,7 @@ from eventsourcing.sqlite import (
 from eventsourcing.utils import Environment, EnvType
 
 from ouija_es.errors import StartError
+from ouija_es.store.ledger import LogRow
 
 BUSY_TIMEOUT_SECONDS = 2
 ROWS_A_STATEMENT = (128, 32, 8, 2, 1)
@@ -128,6 +129,11 @@ def _insert(c: SQLiteCursor, into: str, rows: Sequence[tuple[Any, ...]]) -> int:
 
 def _hex(originator_id: UUID | str) -> str:
     return originator_id.hex if isinstance(originator_id, UUID) else originator_id
+
+
+def to_log_row(position: int, event: StoredEvent) -> LogRow:
+    """The row as it is stored at a position."""
+    return LogRow(position, _hex(event.originator_id), event.originator_version, event.topic, event.state)
 
 
 class Factory(SQLiteFactory):

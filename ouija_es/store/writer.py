@@ -11,7 +11,8 @@ from uuid import UUID
 from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
 
 from ouija_es.errors import StoreErrorReason
-from ouija_es.store.sqlite import EventRecorder, open_recorder
+from ouija_es.store.ledger import LogRow
+from ouija_es.store.sqlite import EventRecorder, open_recorder, to_log_row
 
 RETRY_SECONDS = (0.05, 0.2)
 """Pauses before a failed batch is tried again on a fresh connection."""
@@ -45,6 +46,7 @@ class Writer:
         self._recorder: EventRecorder | None = open_recorder(path)
         self._file = identity(path)
         self._wal_file: FileIdentity | None = None
+        self._committed: list[LogRow] = []
 
     def insert(self, batch: Sequence[Append]) -> list[Verdict]:
         """Writes a batch in one transaction. A conflict is bisected, so that it fails alone."""
@@ -93,11 +95,17 @@ class Writer:
     def _insert_once(self, batch: Sequence[Append]) -> None:
         if self._recorder is None:
             raise PersistenceError("the database is closed")
-        self._recorder.insert_events(
-            [row for append in batch for row in append.rows],
-            session_keys=[append.session_key for append in batch if append.session_key is not None],
+        rows = [row for append in batch for row in append.rows]
+        positions = self._recorder.insert_events(
+            rows, session_keys=[append.session_key for append in batch if append.session_key is not None]
         )
         self._check_in_place()
+        self._committed += map(to_log_row, positions, rows)
+
+    def take_committed(self) -> list[LogRow]:
+        """The rows written since the last call, in order; without those found written late, after an error."""
+        committed, self._committed = self._committed, []
+        return committed
 
     def _is_there(self, append: Append) -> bool:
         """Whether these very rows are in the log: a failed commit may have become durable after all."""

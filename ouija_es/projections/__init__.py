@@ -1,0 +1,1 @@
+"""Read models: everything that is shown is a fold of the log."""

@@ -1,0 +1,69 @@
+"""Rows into the views: the one fold that live projection, catch-up, rebuild and `as_of` share."""
+
+from collections.abc import Iterable
+
+from eventsourcing.persistence import StoredEvent
+
+from ouija_es.errors import OuijaError
+from ouija_es.projections.sessions import SessionChanges, SessionRow
+from ouija_es.projections.state import State, decode, encode
+from ouija_es.projections.views import Checkpoint, Views, checkpoint_of
+from ouija_es.store.ledger import LogRow
+from ouija_es.store.mapper import UnreadableEvent, to_event
+
+CHECKPOINT_EVENTS = 10_000
+
+Changes = tuple[bytes, list[Checkpoint], list[SessionRow]]
+
+
+class PoisonEvent(OuijaError):
+    """A row that cannot be folded: to skip it would falsify every number from there on."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(f"the event at position {position} cannot be read")
+        self.position = position
+
+
+class Folding:
+    """A state, and what has changed since it was last written to the views."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._sessions = SessionChanges()
+        self._unwritten: list[SessionRow] = []
+        self._checkpoints: list[Checkpoint] = []
+
+    def fold(self, rows: Iterable[LogRow]) -> None:
+        """Adds rows that follow. Raises PoisonEvent, Gap; what came before stays folded."""
+        state = self.state
+        for row in rows:
+            try:
+                event = to_event(StoredEvent("", row.version, row.topic, row.state))
+            except UnreadableEvent as error:
+                raise PoisonEvent(row.position) from error
+            state.fold(row, event)
+            self._sessions.fold(row.position, event)
+            if state.ordinal % CHECKPOINT_EVENTS == 0:
+                self._checkpoints.append(checkpoint_of(state))
+
+    def copy(self) -> "Folding":
+        """One to go on with elsewhere; what is still to be written goes with it."""
+        twin = Folding(decode(encode(self.state)))
+        twin.put_back(self.take())
+        return twin
+
+    def put_back(self, changes: Changes) -> None:
+        """What could not be written is written with the next."""
+        _, checkpoints, sessions = changes
+        self._checkpoints = [*checkpoints, *self._checkpoints]
+        self._unwritten = [*sessions, *self._unwritten]
+
+    def take(self) -> Changes:
+        """What `Views.write` wants; what follows is gathered anew."""
+        checkpoints, self._checkpoints = self._checkpoints, []
+        unwritten, self._unwritten = self._unwritten, []
+        return encode(self.state), checkpoints, [*unwritten, *self._sessions.take()]
+
+    def write(self, views: Views) -> None:
+        """Writes it at once; for a fold in a thread of its own."""
+        views.write(*self.take())

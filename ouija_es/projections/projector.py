@@ -1,0 +1,171 @@
+"""The one projector: follows the log and keeps the views at one position.
+
+What this process commits is folded on the event loop the moment it is in the log, before the reply leaves: /metrics
+never lacks what a client has seen. Whatever else is in the log is read from there. Once a second the views are written.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from ouija_es.errors import StoreUnreadable
+from ouija_es.projections import catching_up
+from ouija_es.projections.folding import Folding, PoisonEvent
+from ouija_es.projections.state import State
+from ouija_es.projections.views import Views, open_views, rebuilt_path
+from ouija_es.store.ledger import LogRow
+from ouija_es.store.rows import log_rows
+
+WRITE_SECONDS = 1.0
+AGAIN_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Projector:
+    """Started, fed and asked on one event loop. `stopped_at` is the position of an event that cannot be folded."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._views: Views | None = None
+        self._folding = Folding(State())
+        self._head = 0
+        self._written = 0
+        self._following = False
+        self._wake = asyncio.Event()
+        self.lags_seconds: deque[float] = deque(maxlen=1_000)
+        """How long the latest feeds took to fold: so late are the views."""
+        self.stopped_at: int | None = None
+
+    @property
+    def state(self) -> State:
+        """The fold so far: read it, do not change it, do not keep it."""
+        return self._folding.state
+
+    @property
+    def lag_events(self) -> int:
+        """Events in the log that are not folded yet."""
+        return max(0, self._head - self.state.position)
+
+    @property
+    def events_recorded(self) -> int:
+        """Events in the log."""
+        return self.state.ordinal + self.lag_events
+
+    def feed(self, rows: Sequence[LogRow]) -> None:
+        """Folds what was just committed, if it follows at once; else the log is read."""
+        if not rows:
+            return
+        self._head = max(self._head, rows[-1].position)
+        if not self._following or self.stopped_at is not None:
+            return
+        if rows[0].position != self.state.position + 1:
+            self._following = False
+            self._wake.set()
+            return
+        started_at = time.perf_counter()
+        try:
+            self._folding.fold(rows)
+        except PoisonEvent as error:
+            self._stop(error)
+        self.lags_seconds.append(time.perf_counter() - started_at)
+
+    async def start(self) -> None:
+        """Opens the views and folds what they lack. Raises StoreUnreadable; a poison event is logged, and shown."""
+        await asyncio.to_thread(self._open)
+        await self._catch_up()
+
+    async def run(self) -> None:
+        """Writes the views, catches up, takes over rebuilt views, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(WRITE_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                if rebuilt_path(self._database).exists():
+                    await self._take_over()
+                elif not self._following and self.stopped_at is None:
+                    await self._catch_up()
+                await self._write()
+            except (StoreUnreadable, sqlite3.Error, OSError) as error:
+                # The views are not the log: the service answers, and what is folded is kept in memory.
+                log.error("the views cannot be written", kind=type(error).__name__)  # noqa: TRY400
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def close(self) -> None:
+        """Writes what is folded, and closes the views."""
+        try:
+            await self._write()
+            if self._views is not None:
+                await asyncio.to_thread(self._views.close)
+        except sqlite3.Error as error:
+            log.error("the views cannot be written", kind=type(error).__name__)  # noqa: TRY400
+
+    def _open(self) -> None:
+        if self._views is not None:
+            self._views.close()
+        self._views = open_views(self._database)
+        with log_rows(self._database) as rows:
+            self._folding = Folding(catching_up.load(self._views, rows))
+            self._head = max(self._head, rows.head())
+        self._written = self.state.position
+
+    async def _take_over(self) -> None:
+        self._following, self.stopped_at = False, None
+        await asyncio.to_thread(self._open)
+        await self._catch_up()
+        log.info("rebuilt views taken over", position=self.state.position)
+
+    async def _catch_up(self) -> None:
+        """Reads the log until nothing is committed beyond it; the state is replaced batch by batch, never half-way."""
+        views = self._views
+        if views is None:
+            return
+        while True:
+            folding = await asyncio.to_thread(self._next_batch, self._folding, views)
+            if folding is None:
+                break
+            self._folding = folding
+            self._written = self.state.position
+            if self.stopped_at is not None:
+                return
+        # Nothing was committed between the last look and here that was not fed: else it is fetched by the next feed.
+        self._following = True
+
+    def _next_batch(self, folding: Folding, views: Views) -> Folding | None:
+        """In a thread: a copy of the folding, one batch further; None at the end of the log."""
+        with log_rows(self._database) as rows:
+            batch = rows.after(folding.state.position)
+        if not batch:
+            return None
+        folding = folding.copy()
+        try:
+            folding.fold(batch)
+        except PoisonEvent as error:
+            self._stop(error)
+        folding.write(views)
+        return folding
+
+    async def _write(self) -> None:
+        views = self._views
+        if views is None or self.state.position == self._written:
+            return
+        position, changes = self.state.position, self._folding.take()
+        try:
+            await asyncio.to_thread(views.write, *changes)
+        except sqlite3.Error:
+            self._folding.put_back(changes)
+            raise
+        self._written = position
+
+    def _stop(self, error: PoisonEvent) -> None:
+        self.stopped_at = error.position
+        log.error("the projector has stopped: an event cannot be read", position=error.position)

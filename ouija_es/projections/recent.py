@@ -1,0 +1,112 @@
+"""The last questions, without their texts, and the ones still open; and the answers of the last day by source."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from ouija_es.domain.events import (
+    Abandoned,
+    Answered,
+    Asked,
+    AttemptFailed,
+    AttemptSkipped,
+    AttemptSucceeded,
+    Event,
+    Withdrawn,
+)
+from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider, Reason
+
+KEPT = 30
+SLOT = timedelta(minutes=5)
+SLOTS = 288
+"""A day in slots of five minutes."""
+
+
+class Try(msgspec.Struct, rename="camel"):
+    """How one try of a provider ended."""
+
+    provider: Provider
+    outcome: Outcome
+    reason: Reason | None
+    duration_ms: int
+
+
+class Question(msgspec.Struct, rename="camel"):
+    """A question as operators see it; `source` is null while it is open and where it ended without an answer."""
+
+    question_id: UUID
+    at: datetime
+    personality: Personality
+    language: Language
+    category: Category
+    trace_id: str
+    source: Provider | None = None
+    duration_ms: int | None = None
+    attempts: list[Try] = msgspec.field(default_factory=list)
+
+
+class Slot(msgspec.Struct):
+    """The answers of five minutes, by source."""
+
+    at: datetime
+    groq: int = 0
+    ollama: int = 0
+    database: int = 0
+
+
+class Recent(msgspec.Struct):
+    """Bounded: `ended` and `slots` by their own numbers, `open` by how many asks a process has in flight."""
+
+    open: dict[str, Question] = msgspec.field(default_factory=dict)
+    ended: list[Question] = msgspec.field(default_factory=list)
+    slots: list[Slot] = msgspec.field(default_factory=list)
+
+    def fold(self, stream: str, event: Event) -> None:
+        """Adds an event of a stream (hex)."""
+        match event:
+            case Asked():
+                self.open[stream] = Question(
+                    UUID(stream), event.at, event.personality, event.language, event.category, event.trace_id
+                )
+            case AttemptSucceeded():
+                self._try(stream, Try(event.provider, Outcome.ANSWERED, event.reason, event.duration_ms))
+            case AttemptFailed():
+                self._try(stream, Try(event.provider, Outcome.FAILED, event.reason, event.duration_ms))
+            case AttemptSkipped():
+                self._try(stream, Try(event.provider, Outcome.SKIPPED, event.reason, 0))
+            case Answered():
+                question = self._end(stream)
+                if question is not None:
+                    question.source, question.duration_ms = event.source, event.duration_ms
+                slot = self._slot(event.at)
+                setattr(slot, event.source.value, getattr(slot, event.source.value) + 1)
+            case Withdrawn() | Abandoned():
+                self._end(stream)
+            case _:
+                pass
+
+    def trace_of(self, stream: str) -> str | None:
+        """The trace of an open question."""
+        question = self.open.get(stream)
+        return None if question is None else question.trace_id
+
+    def _try(self, stream: str, attempt: Try) -> None:
+        question = self.open.get(stream)
+        if question is not None:
+            question.attempts.append(attempt)
+
+    def _end(self, stream: str) -> Question | None:
+        question = self.open.pop(stream, None)
+        if question is not None:
+            self.ended.append(question)
+            del self.ended[:-KEPT]
+        return question
+
+    def _slot(self, at: datetime) -> Slot:
+        # Times go back a little where clocks do: such an answer counts in the newest slot.
+        start = at - timedelta(minutes=at.minute % 5, seconds=at.second, microseconds=at.microsecond)
+        if not self.slots or self.slots[-1].at < start:
+            self.slots.append(Slot(start))
+            del self.slots[:-SLOTS]
+        return self.slots[-1]

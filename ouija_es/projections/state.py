@@ -1,0 +1,63 @@
+"""Everything the log adds up to, apart from what grows without bound: small enough to be kept whole at a position."""
+
+from datetime import datetime
+
+import msgspec
+
+from ouija_es.domain.events import Event
+from ouija_es.errors import OuijaError
+from ouija_es.projections.providers import Providers
+from ouija_es.projections.recent import Recent
+from ouija_es.projections.totals import Totals
+from ouija_es.store.ledger import GENESIS, LogRow, link
+
+VERSION = 1
+"""Of the fold: views that were folded otherwise are rebuilt. Raise it with every change of what a fold keeps."""
+
+
+class Gap(OuijaError):
+    """A row does not follow the one folded last."""
+
+
+class State(msgspec.Struct):
+    """The fold of the first `ordinal` rows, the last of them at `position`.
+
+    `link` is the chain's link of that row, `before` the one before it. `latest` is the latest time an event has told.
+    """
+
+    position: int = 0
+    ordinal: int = 0
+    link: bytes = GENESIS
+    before: bytes = GENESIS
+    latest: datetime | None = None
+    totals: Totals = msgspec.field(default_factory=Totals)
+    providers: Providers = msgspec.field(default_factory=Providers)
+    recent: Recent = msgspec.field(default_factory=Recent)
+
+    def fold(self, row: LogRow, event: Event) -> None:
+        """Adds the next row. Raises Gap."""
+        if row.position <= self.position:
+            raise Gap(f"the row at {row.position} does not follow {self.position}")
+        self.before = self.link
+        self.ordinal += 1
+        self.link = link(self.before, self.ordinal, row)
+        self.position = row.position
+        if self.latest is None or event.at > self.latest:
+            self.latest = event.at
+        self.totals.fold(event, self.recent.trace_of(row.stream))
+        self.providers.fold(event)
+        self.recent.fold(row.stream, event)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+def encode(state: State) -> bytes:
+    """The state as MessagePack."""
+    return _encoder.encode(state)
+
+
+def decode(encoded: bytes) -> State:
+    """The state again. Raises msgspec.DecodeError."""
+    return _decoder.decode(encoded)

@@ -1,0 +1,109 @@
+"""The totals: how often what has happened, ever."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ouija_es.domain.events import (
+    Abandoned,
+    Answered,
+    Asked,
+    AttemptFailed,
+    AttemptSkipped,
+    AttemptSucceeded,
+    Event,
+    Withdrawn,
+)
+from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider
+from ouija_es.projections.histogram import Histogram
+
+NO_REASON = "none"
+
+
+class QuestionLabels(msgspec.Struct, frozen=True, array_like=True):
+    """What a question is counted by."""
+
+    personality: Personality
+    language: Language
+    category: Category
+
+
+class AttemptLabels(msgspec.Struct, frozen=True, array_like=True):
+    """What a try is counted by; `reason` is `none` where there is none."""
+
+    provider: Provider
+    outcome: Outcome
+    reason: str
+
+
+class DurationLabels(msgspec.Struct, frozen=True, array_like=True):
+    """What the duration of a try is counted by; skips have none."""
+
+    provider: Provider
+    outcome: Outcome
+
+
+class Tokens(msgspec.Struct):
+    """What a provider has counted itself."""
+
+    input: int = 0
+    output: int = 0
+
+
+class Totals(msgspec.Struct):
+    """Sums of the log so far. Only closed sets of words are keys: the number of entries is bounded."""
+
+    questions: dict[QuestionLabels, int] = msgspec.field(default_factory=dict)
+    answers: dict[Provider, int] = msgspec.field(default_factory=dict)
+    attempts: dict[AttemptLabels, int] = msgspec.field(default_factory=dict)
+    attempt_durations: dict[DurationLabels, Histogram] = msgspec.field(default_factory=dict)
+    answer_durations: dict[Provider, Histogram] = msgspec.field(default_factory=dict)
+    tokens: dict[Provider, Tokens] = msgspec.field(default_factory=dict)
+    sessions: int = 0
+    withdrawn: int = 0
+    abandoned: int = 0
+    erasures: int = 0
+
+    def fold(self, event: Event, trace_id: str | None) -> None:
+        """Adds an event of a question with this trace."""
+        match event:
+            case Asked():
+                labels = QuestionLabels(event.personality, event.language, event.category)
+                self.questions[labels] = self.questions.get(labels, 0) + 1
+                self.sessions += event.opens_session
+            case AttemptSucceeded():
+                self._attempt(event.provider, Outcome.ANSWERED, event.reason)
+                self._durations(event.provider, Outcome.ANSWERED).add(event.duration_ms, event.at, trace_id)
+                tokens = self.tokens.setdefault(event.provider, Tokens())
+                tokens.input += event.input_tokens or 0
+                tokens.output += event.output_tokens or 0
+            case AttemptFailed():
+                self._attempt(event.provider, Outcome.FAILED, event.reason)
+                self._durations(event.provider, Outcome.FAILED).add(event.duration_ms, event.at, trace_id)
+            case AttemptSkipped():
+                self._attempt(event.provider, Outcome.SKIPPED, event.reason)
+            case Answered():
+                self.answers[event.source] = self.answers.get(event.source, 0) + 1
+                durations = self.answer_durations.setdefault(event.source, Histogram())
+                durations.add(event.duration_ms, event.at, trace_id)
+            case Withdrawn():
+                self.withdrawn += 1
+            case Abandoned():
+                self.abandoned += 1
+            case _:
+                pass
+
+    def _attempt(self, provider: Provider, outcome: Outcome, reason: str | None) -> None:
+        labels = AttemptLabels(provider, outcome, str(reason) if reason else NO_REASON)
+        self.attempts[labels] = self.attempts.get(labels, 0) + 1
+
+    def _durations(self, provider: Provider, outcome: Outcome) -> Histogram:
+        return self.attempt_durations.setdefault(DurationLabels(provider, outcome), Histogram())
+
+    def attempts_of(self, provider: Provider) -> Mapping[str, Mapping[str, int]]:
+        """A provider's tries: outcome to reason to how many."""
+        counted: dict[str, dict[str, int]] = {outcome.value: {} for outcome in Outcome}
+        for labels, count in self.attempts.items():
+            if labels.provider is provider:
+                counted[labels.outcome][labels.reason] = count
+        return counted

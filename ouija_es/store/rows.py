@@ -1,0 +1,59 @@
+"""The log's rows as they are stored, in order: the fast way through the whole of it. Blocking."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ouija_es.errors import StoreUnreadable
+from ouija_es.store.ledger import LogRow
+
+BATCH = 5_000
+
+_AFTER = (
+    "SELECT position, originator_id, originator_version, topic, state FROM stored_events "
+    "WHERE position>? ORDER BY position LIMIT ?"
+)
+_HEAD = "SELECT COALESCE(MAX(position), 0) FROM stored_events"
+
+
+class LogRows:
+    """One connection that only reads. Raises StoreUnreadable."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def after(self, position: int, limit: int = BATCH) -> list[LogRow]:
+        """The next rows behind a position; empty at the end of the log."""
+        with _readable():
+            return list(map(LogRow._make, self._connection.execute(_AFTER, [position, limit])))
+
+    def at(self, position: int) -> LogRow | None:
+        """The row at a position."""
+        return next((row for row in self.after(position - 1, 1) if row.position == position), None)
+
+    def head(self) -> int:
+        """The last row's position; 0 of an empty log."""
+        with _readable():
+            return int(self._connection.execute(_HEAD).fetchone()[0])
+
+
+@contextmanager
+def log_rows(path: Path) -> Iterator[LogRows]:
+    """Reads the log of a database file, which must be there. Raises StoreUnreadable."""
+    with _readable():
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+    try:
+        with _readable():
+            connection.execute("PRAGMA query_only=ON")
+        yield LogRows(connection)
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreUnreadable("The record of earlier events cannot be read.", retry_after_seconds=5) from error
