@@ -164,9 +164,7 @@ class Settings(BaseSettings):
     erasure_token: Token | None = Field(
         None, description="for erasing by an operator", json_schema_extra=_later("erasure")
     )
-    metrics_token: Token | None = Field(
-        None, description="if set, /metrics and /dashboard want it", json_schema_extra=_later("metrics and dashboard")
-    )
+    metrics_token: Token | None = Field(None, description="if set, /metrics and /dashboard want it")
     vault_key: Key | None = Field(
         None, description="32 bytes, base64url; without it a key file (0600) is made beside the database"
     )

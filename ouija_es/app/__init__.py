@@ -10,16 +10,20 @@ from ouija_es.app.handlers import on_bug, on_falcon_error, on_request_error
 from ouija_es.app.parts import Parts
 from ouija_es.config import Settings
 from ouija_es.errors import RequestError
+from ouija_es.projections.as_of import AsOf
 from ouija_es.readiness import Readiness
 from ouija_es.resources.ask import AskResource
 from ouija_es.resources.audit import QuestionHistoryResource, SessionHistoryResource
 from ouija_es.resources.client_limit import ClientLimit
 from ouija_es.resources.connection import App
+from ouija_es.resources.dashboard import DashboardResource
 from ouija_es.resources.docs import DocsFileResource, DocsResource, OpenApiResource
 from ouija_es.resources.envelope import Envelope
 from ouija_es.resources.health import HealthResource, LiveResource, ReadyResource
+from ouija_es.resources.http_metrics import HttpMetrics
 from ouija_es.resources.index import IndexResource
-from ouija_es.resources.tokens import BearerToken
+from ouija_es.resources.metrics import MetricsResource
+from ouija_es.resources.tokens import BearerToken, OperatorTokens
 
 EXPOSED_HEADERS = [
     *("Server-Timing", "X-Trace-Id", "Idempotency-Replayed", "Retry-After"),
@@ -32,6 +36,7 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
     parts = Parts(settings, readiness)
     app = App()
     app.add_middleware(Envelope())
+    app.add_middleware(HttpMetrics(parts.instruments))
     app.add_middleware(parts)
     if settings.allowed_origins:
         origins: Any = "*" if "*" in settings.allowed_origins else settings.allowed_origins
@@ -54,10 +59,23 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
     )
     app.add_route(
         "/health",
-        HealthResource(parts.recorder, parts.tiers, parts.canned.total, parts.clock, environment=settings.environment),
+        HealthResource(
+            parts.recorder,
+            parts.tiers,
+            parts.projector,
+            parts.canned.total,
+            parts.clock,
+            environment=settings.environment,
+        ),
     )
     app.add_route("/health/live", LiveResource())
     app.add_route("/health/ready", ReadyResource(parts.readiness))
+    operator_tokens = OperatorTokens(BearerToken("metrics", settings.metrics_token), audit_token)
+    app.add_route("/metrics", MetricsResource(parts.instruments.registry, operator_tokens))
+    app.add_route(
+        "/dashboard",
+        DashboardResource(parts.projector, AsOf(settings.database_path), parts.tiers, operator_tokens, parts.clock),
+    )
     app.add_route("/audit/sessions/{session_id:uuid}", SessionHistoryResource(parts.event_log, audit_token))
     app.add_route("/audit/questions/{question_id:uuid}", QuestionHistoryResource(parts.event_log, audit_token))
     app.add_route("/api/openapi.json", OpenApiResource())

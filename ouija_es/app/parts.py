@@ -12,6 +12,7 @@ import structlog
 
 import seeds
 from ouija_es import __version__
+from ouija_es.app.instrumentation import Commits, instrument
 from ouija_es.app.tiers import build_tiers
 from ouija_es.clock import Clock
 from ouija_es.config import Settings
@@ -33,6 +34,7 @@ from ouija_es.fallback.deadline import reserve_seconds
 from ouija_es.fallback.warming import Warming
 from ouija_es.idempotency import Idempotency
 from ouija_es.ids import uuid7
+from ouija_es.projections.projector import Projector
 from ouija_es.providers.canned import Canned
 from ouija_es.providers.groq import Groq
 from ouija_es.providers.ollama import Ollama
@@ -50,6 +52,7 @@ from ouija_es.store.recorder import GroupCommit
 from ouija_es.store.sessions import Sessions
 from ouija_es.store.sqlite import DataFolderLock
 from ouija_es.store.vault import Vault
+from ouija_es.telemetry.instruments import Instruments
 
 START_AGAIN_SECONDS = 10.0
 DRAIN_SECONDS = 2.0
@@ -79,10 +82,14 @@ class Parts:
         self.event_log = EventLog(path, vault)
         self.recorder = GroupCommit(path)
         self.shedding = Shedding(self.recorder, self.clock)
+        self.projector = Projector(path)
+        self.instruments = Instruments()
+        self.recorder.listen(Commits(self.projector, self.instruments))
         self.recovery = Recovery(self.event_log, self.recorder, self.clock, instance)
         self._instance_stream = InstanceStream(instance, self.event_log, self.recorder)
         self.streams = Streams()
         self.tiers = build_tiers(settings, self.canned, vault, self.clock, self._breaker_changed)
+        instrument(self.instruments, self.projector, self.recorder, self.shedding, self.tiers)
         self._instance = instance
         self._policy = PolicyAdopted(
             at=self.clock.now(),
@@ -128,6 +135,7 @@ class Parts:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.recorder.close()
+        await self.projector.close()
         await asyncio.to_thread(self.event_log.close)
         for tier in self.tiers:
             if isinstance(tier.provider, Groq | Ollama):
@@ -145,12 +153,14 @@ class Parts:
             try:
                 await asyncio.to_thread(restore, self.tiers, self.event_log, self.clock)
                 abandoned = await self.recovery.start(self._policy)
+                await self.projector.start()
             except RequestError as error:
                 log.error("the event store cannot be used", kind=error.type)  # noqa: TRY400 - it is tried again
                 await asyncio.sleep(START_AGAIN_SECONDS)
                 continue
             self.readiness.set_ready()
             log.info("ready", canned_answers=self.canned.total, abandoned=abandoned)
+            self._live(self.projector.run())
             self._live(self._instance_stream.run(recorded=1))
             for tier in self.tiers:
                 if isinstance(tier.provider, Ollama):

@@ -77,8 +77,11 @@ class Projector:
 
     async def start(self) -> None:
         """Opens the views and folds what they lack. Raises StoreUnreadable; a poison event is logged, and shown."""
-        await asyncio.to_thread(self._open)
-        await self._catch_up()
+        try:
+            await asyncio.to_thread(self._open)
+            await self._catch_up()
+        except (sqlite3.Error, OSError) as error:
+            _log_failure(error)  # `run` tries again; the service answers without its views
 
     async def run(self) -> None:
         """Writes the views, catches up, takes over rebuilt views, until cancelled."""
@@ -90,14 +93,13 @@ class Projector:
                 pass
             self._wake.clear()
             try:
-                if rebuilt_path(self._database).exists():
+                if self._views is None or rebuilt_path(self._database).exists():
                     await self._take_over()
                 elif not self._following and self.stopped_at is None:
                     await self._catch_up()
                 await self._write()
             except (StoreUnreadable, sqlite3.Error, OSError) as error:
-                # The views are not the log: the service answers, and what is folded is kept in memory.
-                log.error("the views cannot be written", kind=type(error).__name__)  # noqa: TRY400
+                _log_failure(error)
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def close(self) -> None:
@@ -107,7 +109,7 @@ class Projector:
             if self._views is not None:
                 await asyncio.to_thread(self._views.close)
         except sqlite3.Error as error:
-            log.error("the views cannot be written", kind=type(error).__name__)  # noqa: TRY400
+            _log_failure(error)
 
     def _open(self) -> None:
         if self._views is not None:
@@ -122,7 +124,7 @@ class Projector:
         self._following, self.stopped_at = False, None
         await asyncio.to_thread(self._open)
         await self._catch_up()
-        log.info("rebuilt views taken over", position=self.state.position)
+        log.info("views opened", position=self.state.position)
 
     async def _catch_up(self) -> None:
         """Reads the log until nothing is committed beyond it; the state is replaced batch by batch, never half-way."""
@@ -130,15 +132,19 @@ class Projector:
         if views is None:
             return
         while True:
-            folding = await asyncio.to_thread(self._next_batch, self._folding, views)
-            if folding is None:
-                break
-            self._folding = folding
-            self._written = self.state.position
+            try:
+                folding = await asyncio.to_thread(self._next_batch, self._folding, views)
+            except (sqlite3.Error, StoreUnreadable):
+                self._views = None  # what the batch had taken along is lost: begin again with what is written
+                raise
+            if folding is not None:
+                self._folding = folding
+                self._written = self.state.position
+            elif self._head <= self.state.position:  # else something was committed since the last look
+                self._following = True
+                return
             if self.stopped_at is not None:
                 return
-        # Nothing was committed between the last look and here that was not fed: else it is fetched by the next feed.
-        self._following = True
 
     def _next_batch(self, folding: Folding, views: Views) -> Folding | None:
         """In a thread: a copy of the folding, one batch further; None at the end of the log."""
@@ -169,3 +175,8 @@ class Projector:
     def _stop(self, error: PoisonEvent) -> None:
         self.stopped_at = error.position
         log.error("the projector has stopped: an event cannot be read", position=error.position)
+
+
+def _log_failure(error: Exception) -> None:
+    # The views are not the log: the service answers, and what is folded is kept in memory.
+    log.error("the views cannot be kept", kind=type(error).__name__)

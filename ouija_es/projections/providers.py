@@ -39,6 +39,11 @@ class Evidence(msgspec.Struct):
     """Of the last try; None if that answered."""
     durations: Durations = msgspec.field(default_factory=Durations)
 
+    @property
+    def known(self) -> bool:
+        """Whether it was ever tried."""
+        return self.last_success_at is not None or self.last_failure_at is not None
+
 
 class Providers(msgspec.Struct):
     """Evidence by provider, and the durations of whole answers."""

@@ -86,11 +86,6 @@ class Recent(msgspec.Struct):
             case _:
                 pass
 
-    def trace_of(self, stream: str) -> str | None:
-        """The trace of an open question."""
-        question = self.open.get(stream)
-        return None if question is None else question.trace_id
-
     def _try(self, stream: str, attempt: Try) -> None:
         question = self.open.get(stream)
         if question is not None:

@@ -19,7 +19,8 @@ TABLE = """CREATE TABLE IF NOT EXISTS sessions (
 ) WITHOUT ROWID"""
 
 _WRITE = """INSERT INTO sessions VALUES (?,?,?,?,?,?)
-    ON CONFLICT (session_id) DO UPDATE SET questions=questions+excluded.questions, last_at=MAX(last_at, excluded.last_at),
+    ON CONFLICT (session_id) DO UPDATE SET
+    questions=questions+excluded.questions, last_at=MAX(last_at, excluded.last_at),
     erased_at=COALESCE(excluded.erased_at, erased_at)"""
 _PAGE = "SELECT * FROM sessions WHERE opened_position<? ORDER BY opened_position DESC LIMIT ?"
 

@@ -44,7 +44,7 @@ class State(msgspec.Struct):
         self.position = row.position
         if self.latest is None or event.at > self.latest:
             self.latest = event.at
-        self.totals.fold(event, self.recent.trace_of(row.stream))
+        self.totals.fold(event, self.recent.open.get(row.stream))
         self.providers.fold(event)
         self.recent.fold(row.stream, event)
 

@@ -16,6 +16,7 @@ from ouija_es.domain.events import (
 )
 from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider
 from ouija_es.projections.histogram import Histogram
+from ouija_es.projections.recent import Question
 
 NO_REASON = "none"
 
@@ -59,13 +60,15 @@ class Totals(msgspec.Struct):
     attempt_durations: dict[DurationLabels, Histogram] = msgspec.field(default_factory=dict)
     answer_durations: dict[Provider, Histogram] = msgspec.field(default_factory=dict)
     tokens: dict[Provider, Tokens] = msgspec.field(default_factory=dict)
+    table_answers: dict[Category, int] = msgspec.field(default_factory=dict)
     sessions: int = 0
     withdrawn: int = 0
     abandoned: int = 0
     erasures: int = 0
 
-    def fold(self, event: Event, trace_id: str | None) -> None:
-        """Adds an event of a question with this trace."""
+    def fold(self, event: Event, question: Question | None) -> None:
+        """Adds an event, of this question if it is one's."""
+        trace_id = None if question is None else question.trace_id
         match event:
             case Asked():
                 labels = QuestionLabels(event.personality, event.language, event.category)
@@ -74,9 +77,10 @@ class Totals(msgspec.Struct):
             case AttemptSucceeded():
                 self._attempt(event.provider, Outcome.ANSWERED, event.reason)
                 self._durations(event.provider, Outcome.ANSWERED).add(event.duration_ms, event.at, trace_id)
-                tokens = self.tokens.setdefault(event.provider, Tokens())
-                tokens.input += event.input_tokens or 0
-                tokens.output += event.output_tokens or 0
+                if event.input_tokens is not None or event.output_tokens is not None:
+                    tokens = self.tokens.setdefault(event.provider, Tokens())
+                    tokens.input += event.input_tokens or 0
+                    tokens.output += event.output_tokens or 0
             case AttemptFailed():
                 self._attempt(event.provider, Outcome.FAILED, event.reason)
                 self._durations(event.provider, Outcome.FAILED).add(event.duration_ms, event.at, trace_id)
@@ -86,6 +90,8 @@ class Totals(msgspec.Struct):
                 self.answers[event.source] = self.answers.get(event.source, 0) + 1
                 durations = self.answer_durations.setdefault(event.source, Histogram())
                 durations.add(event.duration_ms, event.at, trace_id)
+                if question is not None and event.source is Provider.DATABASE:
+                    self.table_answers[question.category] = self.table_answers.get(question.category, 0) + 1
             case Withdrawn():
                 self.withdrawn += 1
             case Abandoned():

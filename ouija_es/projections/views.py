@@ -15,7 +15,9 @@ from ouija_es.projections.sessions import SessionRow
 from ouija_es.projections.state import VERSION, State, decode, encode
 
 _TABLES = [
-    "CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one=1), version INTEGER NOT NULL, state BLOB NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS state (
+        one INTEGER PRIMARY KEY CHECK (one=1), version INTEGER NOT NULL, state BLOB NOT NULL
+    )""",
     """CREATE TABLE IF NOT EXISTS checkpoints (
         position INTEGER PRIMARY KEY, latest REAL NOT NULL, state BLOB NOT NULL
     ) WITHOUT ROWID""",

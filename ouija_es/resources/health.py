@@ -9,6 +9,8 @@ from ouija_es import __version__
 from ouija_es.clock import Clock
 from ouija_es.domain.vocabulary import Provider, Reason
 from ouija_es.fallback.tier import Tier
+from ouija_es.projections.projector import Projector
+from ouija_es.projections.providers import Evidence
 from ouija_es.readiness import Readiness
 from ouija_es.store.recorder import GroupCommit
 
@@ -20,12 +22,14 @@ class HealthResource:
         self,
         recorder: GroupCommit,
         tiers: Sequence[Tier],
+        projector: Projector,
         canned_answers: int,
         clock: Clock,
         *,
         environment: str,
     ) -> None:
         self._recorder = recorder
+        self._projector = projector
         self._tiers = {tier.name: tier for tier in tiers}
         self._canned_answers = canned_answers
         self._clock = clock
@@ -46,26 +50,39 @@ class HealthResource:
                     "count": self._canned_answers,
                     "error": None if ok else "the event store does not take events",
                 },
-                "ollama": _check(self._tiers[Provider.OLLAMA]),
-                "groq": _check(self._tiers[Provider.GROQ]),
+                "ollama": self._provider(Provider.OLLAMA),
+                "groq": self._provider(Provider.GROQ),
+                "projections": {
+                    "status": "ok" if self._projector.stopped_at is None else "error",
+                    "lag": self._projector.lag_events,
+                    "error": self._stopped(),
+                },
             },
         }
 
     on_head = on_get
 
+    def _provider(self, name: Provider) -> dict[str, Any]:
+        return _check(*availability(self._tiers[name], self._projector.state.providers.of(name)))
 
-def _check(tier: Tier) -> dict[str, Any]:
+    def _stopped(self) -> str | None:
+        position = self._projector.stopped_at
+        return None if position is None else f"the event at position {position} cannot be read"
+
+
+def availability(tier: Tier, recorded: Evidence) -> tuple[bool | None, Reason | None]:
+    """Whether a provider is there (None: not known yet), and why not: what this process saw, else what is recorded."""
     if tier.provider is None:
-        return {"status": "degraded", "available": False, "error": Reason.NOT_CONFIGURED}
+        return False, Reason.NOT_CONFIGURED
     if tier.breaker is not None and tier.breaker.is_open:
-        return {"status": "degraded", "available": False, "error": tier.breaker.reason or Reason.BREAKER_OPEN}
-    if tier.evidence is None:
-        return {"status": "ok", "available": None, "error": None}
-    return {
-        "status": "ok" if tier.evidence.available else "degraded",
-        "available": tier.evidence.available,
-        "error": tier.evidence.reason,
-    }
+        return False, tier.breaker.reason or Reason.BREAKER_OPEN
+    if tier.evidence is not None:
+        return tier.evidence.available, tier.evidence.reason
+    return (recorded.last_reason is None, recorded.last_reason) if recorded.known else (None, None)
+
+
+def _check(available: bool | None, error: Reason | None) -> dict[str, Any]:  # noqa: FBT001 - a finding, not a switch
+    return {"status": "degraded" if available is False else "ok", "available": available, "error": error}
 
 
 class LiveResource:

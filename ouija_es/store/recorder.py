@@ -25,6 +25,7 @@ QUEUE_LIMIT_EVENTS = 4_096
 """Events that may wait for the writer: about four batches of a saturated service, some 2 MB."""
 PROBE_SECONDS = 10.0
 
+
 class Listener(Protocol):
     """Told on the loop, before those who wait for their rows go on."""
 
@@ -147,8 +148,9 @@ class GroupCommit:
         self._hand_over()
         if self._listener is not None:
             self._listener.committed(committed, seconds)
-            for reason in filter(None, verdicts):
-                self._listener.failed(reason)
+            for verdict in verdicts:
+                if verdict is not None:
+                    self._listener.failed(verdict)
 
     def _recovered(self) -> None:
         self.available = True

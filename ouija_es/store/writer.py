@@ -100,7 +100,7 @@ class Writer:
             rows, session_keys=[append.session_key for append in batch if append.session_key is not None]
         )
         self._check_in_place()
-        self._committed += map(to_log_row, positions, rows)
+        self._committed += map(to_log_row, positions or (), rows)
 
     def take_committed(self) -> list[LogRow]:
         """The rows written since the last call, in order; without those found written late, after an error."""

@@ -1,0 +1,42 @@
+"""Connects what happens to what is shown of it."""
+
+from collections.abc import Sequence
+
+from ouija_es.fallback.tier import Tier
+from ouija_es.projections.projector import Projector
+from ouija_es.resources.exposition import FoldedMetrics
+from ouija_es.shedding import Shedding
+from ouija_es.store.ledger import LogRow
+from ouija_es.store.recorder import GroupCommit
+from ouija_es.telemetry.instruments import Instruments
+
+
+class Commits:
+    """Told of every commit: the projector folds it, the instruments time it."""
+
+    def __init__(self, projector: Projector, instruments: Instruments) -> None:
+        self._projector = projector
+        self._instruments = instruments
+
+    def committed(self, rows: Sequence[LogRow], seconds: float) -> None:
+        """These rows are in the log."""
+        if rows:
+            self._instruments.commit_seconds.observe(seconds)
+            self._projector.feed(rows)
+
+    def failed(self, reason: str) -> None:
+        """Somebody's rows were not recorded."""
+        self._instruments.store_failed(reason)
+
+
+def instrument(
+    instruments: Instruments,
+    projector: Projector,
+    recorder: GroupCommit,
+    shedding: Shedding,
+    tiers: Sequence[Tier],
+) -> None:
+    """Registers what is read at a scrape."""
+    instruments.registry.register(FoldedMetrics(projector, tiers, shedding))
+    instruments.gauge("ouija_store_queue_depth", "Events that wait for a commit.", lambda: recorder.queue_depth)
+    instruments.gauge("ouija_event_loop_lag_seconds", "How late the loop is.", lambda: max(0.0, shedding.lag_seconds))

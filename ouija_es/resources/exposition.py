@@ -1,0 +1,121 @@
+"""The folded numbers in Prometheus' terms."""
+
+import platform
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
+
+from ouija_es import __version__
+from ouija_es.fallback.tier import Tier
+from ouija_es.projections.histogram import EDGES_SECONDS, Histogram
+from ouija_es.projections.projector import Projector
+from ouija_es.projections.totals import Totals
+from ouija_es.shedding import Shedding
+
+_EDGES = (*map(str, EDGES_SECONDS), "+Inf")
+
+
+class FoldedMetrics(Collector):
+    """What the log tells, read from the projector's state; and what the tiers know of their providers now."""
+
+    def __init__(self, projector: Projector, tiers: Sequence[Tier], shedding: Shedding) -> None:
+        self._projector = projector
+        self._shedding = shedding
+        self._tiers = [tier for tier in tiers if tier.breaker is not None]
+
+    def collect(self) -> Iterable[Metric]:
+        """All families."""
+        yield from _totals(self._projector.state.totals)
+        yield from self._log()
+        yield from self._providers()
+        yield _counter("ouija_requests_shed", "Asks refused early.", self._shedding.shed)
+        build = GaugeMetricFamily("ouija_build_info", "Always 1.", labels=["version", "python"])
+        build.add_metric([__version__, platform.python_version()], 1)
+        yield build
+
+    def _log(self) -> Iterable[Metric]:
+        projector = self._projector
+        yield _counter("ouija_events_recorded", "Events in the log.", projector.events_recorded)
+        yield _counter("ouija_events_projected", "Events folded into the views.", projector.state.ordinal)
+        yield GaugeMetricFamily(
+            "ouija_projection_lag_events", "Events in the log that are not folded yet.", projector.lag_events
+        )
+        yield GaugeMetricFamily(
+            "ouija_projector_stopped", "1 after an event that cannot be read.", float(projector.stopped_at is not None)
+        )
+
+    def _providers(self) -> Iterable[Metric]:
+        opened = GaugeMetricFamily("ouija_breaker_open", "1 while a provider is left alone.", labels=["provider"])
+        remaining = GaugeMetricFamily(
+            "ouija_provider_requests_remaining", "Requests that may still be sent this minute.", labels=["provider"]
+        )
+        for tier in self._tiers:
+            opened.add_metric([tier.name], float(tier.breaker is not None and tier.breaker.is_open))
+            if tier.minute is not None:
+                remaining.add_metric([tier.name], tier.minute.remaining())
+        return opened, remaining
+
+
+def _totals(totals: Totals) -> Iterable[Metric]:
+    questions = CounterMetricFamily(
+        "ouija_questions", "Questions asked.", labels=["personality", "language", "category"]
+    )
+    for asked, count in totals.questions.items():
+        questions.add_metric([asked.personality, asked.language, asked.category], count)
+    yield questions
+    answers = CounterMetricFamily("ouija_answers", "Answers recorded.", labels=["source"])
+    for source, count in totals.answers.items():
+        answers.add_metric([source], count)
+    yield answers
+    attempts = CounterMetricFamily(
+        "ouija_attempts", "Tries of a provider, skipped ones too.", labels=["provider", "outcome", "reason"]
+    )
+    for tried, count in totals.attempts.items():
+        attempts.add_metric([tried.provider, tried.outcome, tried.reason], count)
+    yield attempts
+    tokens = CounterMetricFamily(
+        "ouija_tokens", "Tokens, as the provider counts them.", labels=["provider", "direction"]
+    )
+    for provider, counted in totals.tokens.items():
+        tokens.add_metric([provider, "input"], counted.input)
+        tokens.add_metric([provider, "output"], counted.output)
+    yield tokens
+    yield from _durations(totals)
+    yield _counter("ouija_sessions", "Sessions opened.", totals.sessions)
+    yield _counter("ouija_questions_withdrawn", "Questions whose client went away.", totals.withdrawn)
+    yield _counter("ouija_questions_abandoned", "Questions found unfinished.", totals.abandoned)
+    yield _counter("ouija_erasures", "Sessions erased.", totals.erasures)
+
+
+def _durations(totals: Totals) -> Iterable[Metric]:
+    attempts = HistogramMetricFamily(
+        "ouija_attempt_duration_seconds", "How long tries took; skips are none.", labels=["provider", "outcome"]
+    )
+    for tried, durations in totals.attempt_durations.items():
+        _add(attempts, [tried.provider, tried.outcome], durations)
+    yield attempts
+    answers = HistogramMetricFamily("ouija_answer_duration_seconds", "From the door to the answer.", labels=["source"])
+    for source, durations in totals.answer_durations.items():
+        _add(answers, [source], durations)
+    yield answers
+
+
+def _add(family: HistogramMetricFamily, labels: Sequence[str], histogram: Histogram) -> None:
+    total = 0
+    buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+    for number, (edge, count) in enumerate(zip(_EDGES, histogram.counts, strict=True)):
+        total += count
+        example = histogram.examples.get(number)
+        if example is None:
+            buckets.append((edge, float(total)))
+        else:
+            exemplar = Exemplar({"trace_id": example.trace_id}, example.duration_ms / 1000, example.at.timestamp())
+            buckets.append((edge, float(total), exemplar))
+    family.add_metric(labels, buckets, histogram.sum_ms / 1000)
+
+
+def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(name, text, value)
