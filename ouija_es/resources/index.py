@@ -10,6 +10,8 @@ from ouija_es import __version__
 LINKS = {
     "ask": "/ouija/ask",
     "health": "/health",
+    "dashboard": "/dashboard",
+    "metrics": "/metrics",
     "docs": "/api/docs",
     "openapi": "/api/openapi.json",
 }

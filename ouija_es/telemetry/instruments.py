@@ -15,7 +15,8 @@ class Instruments:
     """One set for one application: a global registry would not bear a second one."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for every counter, which no rule here asks for
+        # A second series for every counter, which no rule here asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)

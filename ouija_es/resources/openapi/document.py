@@ -21,6 +21,7 @@ More keys may be added to bodies, none removed.
 TAGS = {
     "ouija": "Questions and answers.",
     "health": "Whether the service is well.",
+    "operation": "The service in numbers: a fold of the log, and what only the process knows.",
     "audit": "What happened to a question, as it was written down. Without AUDIT_TOKEN these paths answer 404.",
     "description": "What there is.",
 }
@@ -48,7 +49,8 @@ def document() -> dict[str, Any]:
             "responses": {name: problem_response(problem) for name, problem in known.items() if name in shared},
             "headers": HEADERS,
             "securitySchemes": {
-                "auditToken": {"type": "http", "scheme": "bearer", "description": "The service's AUDIT_TOKEN."}
+                "auditToken": {"type": "http", "scheme": "bearer", "description": "The service's AUDIT_TOKEN."},
+                "metricsToken": {"type": "http", "scheme": "bearer", "description": "The service's METRICS_TOKEN."},
             },
         },
     }

@@ -97,6 +97,7 @@ def health() -> tuple[Examples, Examples]:
         "database": {"status": "ok", "count": len(seeds.load_answers()), "error": None},
         "ollama": {"status": "degraded", "available": False, "error": "connection"},
         "groq": {"status": "ok", "available": True, "error": None},
+        "projections": {"status": "ok", "lag": 0, "error": None},
     }
     ok = {
         "status": "ok",
@@ -108,6 +109,45 @@ def health() -> tuple[Examples, Examples]:
     failed = {**checks["database"], "status": "error", "error": "the event store does not take events"}
     critical = {**ok, "status": "critical", "checks": {**checks, "database": failed}}
     return {"ok": example("Ollama is away", ok)}, {"critical": example("The disk is full", critical)}
+
+
+def dashboard() -> Examples:
+    """The body of GET /dashboard of a service that has answered once, from the table."""
+    unused = {
+        "available": False,
+        "breaker": "closed",
+        "rateLimit": {"remaining": None, "resetsAt": None},
+        "attempts": {"answered": {}, "failed": {}, "skipped": {"not_configured": 1}},
+        "latency": {"p50Ms": None, "p95Ms": None},
+        "lastSuccessAt": None,
+        "lastFailureAt": None,
+    }
+    body = {
+        "timestamp": "2026-01-31T12:00:00.000Z",
+        "position": 7,
+        "totals": {
+            "questions": 1,
+            "answers": {"groq": 0, "ollama": 0, "database": 1},
+            "withdrawn": 0,
+            "abandoned": 0,
+            "sessions": 1,
+            "erasures": 0,
+            "tokens": {},
+            "byPersonality": {"wise": 1},
+            "byLanguage": {"es": 1},
+            "byCategory": {"love": 1},
+        },
+        "services": {
+            "groq": {**unused, "rateLimit": {"remaining": 30, "resetsAt": "2026-01-31T12:00:00Z"}},
+            "ollama": unused,
+            "database": {"totalResponses": 1, "byCategory": {"love": 1}},
+        },
+        "eventStore": {"events": 7, "projected": 7, "lag": 0, "projectorStopped": False},
+        "answers": {"latency": {"p50Ms": 3, "p95Ms": 3, "p99Ms": 3}},
+        "timeline": [{"at": "2026-01-31T12:00:00Z", "groq": 0, "ollama": 0, "database": 1}],
+        "recent": [],
+    }
+    return {"started": example("After the first answer", body)}
 
 
 def status(*values: str) -> Examples:

@@ -54,6 +54,21 @@ FIELDS = {
     "HealthChecks.database": "The event store and the canned answers.",
     "HealthChecks.ollama": "The Ollama tier.",
     "HealthChecks.groq": "The Groq tier.",
+    "HealthChecks.projections": "The fold of the log that metrics and dashboard show.",
+    "ProjectionsCheck.status": "`error` if an event cannot be folded: the numbers stand still from there on.",
+    "ProjectionsCheck.lag": "Events in the log that are not folded yet.",
+    "ProjectionsCheck.error": "What is wrong, or null.",
+    # the dashboard
+    "Dashboard.timestamp": "Now; with `as_of`, the time of the last event that is counted.",
+    "Dashboard.position": "The log's position up to which everything is counted.",
+    "Dashboard.totals": "`questions`, `answers` by source, `withdrawn`, `abandoned`, `sessions`, `erasures`, `tokens` "
+    "by provider, and the questions `byPersonality`, `byLanguage`, `byCategory`.",
+    "Dashboard.services": "`groq` and `ollama`: `available`, `breaker`, `rateLimit`, `attempts` by outcome and reason, "
+    "`latency` of the last 15 minutes, `lastSuccessAt`, `lastFailureAt`. `database`: `totalResponses`, `byCategory`.",
+    "Dashboard.eventStore": "`events`, of them `projected`, the `lag` between, and whether the projector has stopped.",
+    "Dashboard.answers": "`latency` of whole answers in the last 15 minutes.",
+    "Dashboard.timeline": "The last day in slots of five minutes: `at`, and the answers by source.",
+    "Dashboard.recent": "The last questions that ended, newest first, without their texts.",
     "DatabaseCheck.status": "`ok`, or `error` if events cannot be recorded.",
     "DatabaseCheck.count": "Canned answers in the table.",
     "DatabaseCheck.error": "What is wrong, or null.",

@@ -67,12 +67,21 @@ class ProviderCheck(TypedDict):
     error: Reason | None
 
 
+class ProjectionsCheck(TypedDict):
+    """The numbers that are folded from the log."""
+
+    status: Literal["ok", "error"]
+    lag: int
+    error: str | None
+
+
 class HealthChecks(TypedDict):
     """One entry per dependency."""
 
     database: DatabaseCheck
     ollama: ProviderCheck
     groq: ProviderCheck
+    projections: ProjectionsCheck
 
 
 class Health(TypedDict):
@@ -83,6 +92,19 @@ class Health(TypedDict):
     version: str
     environment: Literal["development", "test", "production"]
     checks: HealthChecks
+
+
+class Dashboard(TypedDict):
+    """The service in numbers. With `as_of`, what only the process knows is null."""
+
+    timestamp: datetime
+    position: int
+    totals: dict[str, Any]
+    services: dict[str, Any]
+    eventStore: dict[str, Any]
+    answers: dict[str, Any]
+    timeline: list[dict[str, Any]]
+    recent: list[dict[str, Any]]
 
 
 class Live(TypedDict):
@@ -125,7 +147,7 @@ class StreamDiscard(TypedDict):
     reason: Reason
 
 
-BODIES = (AnswerBody, Problem, Index, Health, Live, Ready, SessionHistory, StreamDelta, StreamDiscard)
+BODIES = (AnswerBody, Problem, Index, Health, Dashboard, Live, Ready, SessionHistory, StreamDelta, StreamDiscard)
 OF_A_PROCESS = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed)
 EVENTS = {topic: event for topic, event in TOPICS.items() if event not in OF_A_PROCESS}
 """What can stand in a question's history; the others stand in the stream of the process they happened in."""
