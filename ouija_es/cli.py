@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     keys_parser.add_argument("--new", action="store_true", help="print a fresh VAULT_KEY and LEDGER_KEY instead")
     backup_parser = add("backup", backup, "Copy the database to FILE, also while the service runs. Keys are not in it.")
     backup_parser.add_argument("file", type=Path, metavar="FILE")
+    add("rebuild", rebuild, "Fold the log into new views; a running service takes them over when they are done.")
     audit = commands.add_parser("audit", help="Read what was recorded.").add_subparsers(
         required=True, metavar="COMMAND"
     )
@@ -150,6 +152,20 @@ def backup(options: argparse.Namespace, settings: Settings) -> int:
     finally:
         scratch.unlink(missing_ok=True)
     print(f"{events} events in {options.file}")
+    return 0
+
+
+def rebuild(options: argparse.Namespace, settings: Settings) -> int:
+    """Makes the views anew, beside the old ones; whoever uses those next, or now, takes the new ones over."""
+    from ouija_es.projections.catching_up import rebuild as make_views
+
+    del options
+    if not settings.database_path.exists():
+        raise StartError(f"there is no database: {settings.database_path}")
+    started_at = time.monotonic()
+    state = make_views(settings.database_path)
+    seconds = time.monotonic() - started_at
+    print(f"{state.ordinal} events folded in {seconds:.1f} s, up to position {state.position}")
     return 0
 
 
