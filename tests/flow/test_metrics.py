@@ -71,7 +71,7 @@ def test_an_answer_is_counted_before_it_arrives(tmp_path: Path, stubs: StubProvi
 
 
 def test_the_right_tier_is_blamed(tmp_path: Path, stubs: StubProviders) -> None:
-    stubs.behave("groq", "status", status=500)
+    stubs.behave("groq", "status", code=500)
     with RunningService(tmp_path, **providers(stubs.groq_url, stubs.ollama_url, GROQ_MAX_ATTEMPTS="1")) as service:
         for _ in range(7):
             assert service.ask("Will I find love?", language="en").json()["source"] == "ollama"
@@ -93,7 +93,7 @@ def test_the_numbers_are_equal_after_a_restart_and_after_a_rebuild(tmp_path: Pat
     variables = providers(stubs.groq_url, stubs.ollama_url)
     with RunningService(tmp_path, **variables) as service:
         for number in range(12):
-            stubs.behave("groq", "ok") if number % 3 else stubs.behave("groq", "status", status=400)
+            stubs.behave("groq", "ok") if number % 3 else stubs.behave("groq", "status", code=400)
             service.ask(f"Will I travel far, say {number} times?", language="en")
         before = folded(service)
         assert service.stop() == 0
