@@ -1,5 +1,6 @@
 """Connects what happens to what is shown of it."""
 
+import time
 from collections.abc import Sequence
 
 from ouija_es.fallback.tier import Tier
@@ -22,7 +23,9 @@ class Commits:
         """These rows are in the log."""
         if rows:
             self._instruments.commit_seconds.observe(seconds)
+            started_at = time.perf_counter()
             self._projector.feed(rows)
+            self._instruments.projection_seconds.observe(time.perf_counter() - started_at)
 
     def failed(self, reason: str) -> None:
         """Somebody's rows were not recorded."""

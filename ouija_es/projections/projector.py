@@ -6,8 +6,6 @@ never lacks what a client has seen. Whatever else is in the log is read from the
 
 import asyncio
 import sqlite3
-import time
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,8 +36,6 @@ class Projector:
         self._written = 0
         self._following = False
         self._wake = asyncio.Event()
-        self.lags_seconds: deque[float] = deque(maxlen=1_000)
-        """How long the latest feeds took to fold: so late are the views."""
         self.stopped_at: int | None = None
 
     @property
@@ -68,12 +64,10 @@ class Projector:
             self._following = False
             self._wake.set()
             return
-        started_at = time.perf_counter()
         try:
             self._folding.fold(rows)
         except PoisonEvent as error:
             self._stop(error)
-        self.lags_seconds.append(time.perf_counter() - started_at)
 
     async def start(self) -> None:
         """Opens the views and folds what they lack. Raises StoreUnreadable; a poison event is logged, and shown."""

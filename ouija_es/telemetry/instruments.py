@@ -8,6 +8,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 HTTP_EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0)
 COMMIT_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+PROJECTION_EDGES = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 STORE_ERRORS = ("busy", "full", "io", "conflict", "other")
 
 
@@ -34,6 +35,12 @@ class Instruments:
             "ouija_store_commit_seconds",
             "Time of one commit of the event log, for everybody who waited for it.",
             buckets=COMMIT_EDGES,
+            registry=self.registry,
+        )
+        self.projection_seconds = Histogram(
+            "ouija_projection_seconds",
+            "From a commit until it is folded: so late are the numbers.",
+            buckets=PROJECTION_EDGES,
             registry=self.registry,
         )
         self._store_errors = Counter(
