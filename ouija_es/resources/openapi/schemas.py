@@ -91,6 +91,7 @@ class Health(TypedDict):
     timestamp: datetime
     version: str
     environment: Literal["development", "test", "production"]
+    commit: str | None
     checks: HealthChecks
 
 
