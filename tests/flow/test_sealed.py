@@ -130,7 +130,7 @@ def test_a_stopped_service_leaves_no_text_in_the_clear(folder: Path, stubs: Stub
         asked = Asked30(running, stubs)
         assert running.stop() == 0
         names = {path.name for path in folder.iterdir()}
-        assert names == {"ouija.db", "ouija.db.lock", "ouija.db.vault-key", "ouija.db.ledger-key"}
+        assert names == {"ouija.db", "ouija.db.lock", "ouija.db.vault-key", "ouija.db.ledger-key", "ouija.db.views"}
         assert found(folder, asked.texts) == []
         asked.assert_recorded(running.database)
 
