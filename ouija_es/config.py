@@ -186,8 +186,12 @@ class Settings(BaseSettings):
         None, description="default: `json` in production, else `console`"
     )
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
-        None, description="where traces are exported to", json_schema_extra=_later("traces")
+        None, description="where traces are exported to, over OTLP/HTTP: POSTed to its `/v1/traces`"
     )
+    otel_exporter_otlp_traces_endpoint: HttpUrl | None = Field(
+        None, description="where traces are exported to instead: the whole URL"
+    )
+    otel_sdk_disabled: bool = Field(default=False, description="`true` switches traces off whatever else is set")
 
     @property
     def database_path(self) -> Path:
@@ -201,6 +205,16 @@ class Settings(BaseSettings):
     def effective_log_format(self) -> Literal["json", "console"]:
         """LOG_FORMAT, or its default for the environment."""
         return self.log_format or ("json" if self.environment == "production" else "console")
+
+    @property
+    def traces_endpoint(self) -> str | None:
+        """The URL that spans are POSTed to; None if nothing is traced."""
+        if self.otel_sdk_disabled:
+            return None
+        if self.otel_exporter_otlp_traces_endpoint is not None:
+            return self.otel_exporter_otlp_traces_endpoint
+        base = self.otel_exporter_otlp_endpoint
+        return None if base is None else f"{base}/v1/traces"
 
     @property
     def allowed_origins(self) -> list[str]:

@@ -22,7 +22,7 @@ from ouija_es.domain.events import (
 from ouija_es.domain.persona import trim_history
 from ouija_es.domain.safety import SafetyScreen
 from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider, Reason
-from ouija_es.errors import UnknownSession
+from ouija_es.errors import RequestError, UnknownSession
 from ouija_es.fallback.chain import Chain, Delta, Discard, Taken
 from ouija_es.fallback.deadline import Deadline
 from ouija_es.idempotency import Idempotency
@@ -32,6 +32,8 @@ from ouija_es.store.journal import Journal
 from ouija_es.store.log import Recorded
 from ouija_es.store.recorder import GroupCommit
 from ouija_es.store.sessions import Session, Sessions
+from ouija_es.telemetry.account import Account
+from ouija_es.telemetry.tracing import RequestSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Ask:
     client_address: str | None = field(repr=False)
     trace_id: str
     idempotency_key: str | None = field(default=None, repr=False)
+    span: RequestSpan | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,7 @@ class Seance:
             previous_canned_id=session.previous_canned_id,
         )
         journal.note(self._asked(ask, session, query, deadline, key_hash))
+        account = Account(journal.stream, ask.trace_id, ask.span)
         attempts: list[Attempt] = []
         reply: Reply | None = None
         try:
@@ -178,7 +182,9 @@ class Seance:
                     reply = item.reply
                     # Reading the table has no effect outside: its start need not be durable before.
                     if isinstance(item.step, AttemptStarted) and item.step.provider is not Provider.DATABASE:
-                        await journal.commit()
+                        with account.recording():
+                            await journal.commit()
+                    account.step(item.step, query.trace_headers)
                     if (attempt := attempt_of(item.step)) is not None:
                         attempts.append(attempt)
                         yield attempt
@@ -194,14 +200,19 @@ class Seance:
                     texts=texts,
                 )
             )
-            await journal.commit()
-        except Exception:
+            with account.recording():
+                await journal.commit()
+        except Exception as error:
             # The store, or a bug: its stream must not stay open either way.
             self._recovery.watch(journal.stream)
+            kind = error.type if isinstance(error, RequestError) else "bug"
+            account.failed(kind, deadline.elapsed_ms(), journal.record_ms)
             raise
         except (asyncio.CancelledError, GeneratorExit):
             self._recovery.withdraw(journal.stream)
+            account.withdrawn(deadline.elapsed_ms(), journal.record_ms)
             raise
+        account.answered(attempts[-1].provider, duration_ms, journal.record_ms)
         session.remember(ask.question, texts)
         self._sessions.keep(session)
         yield Answer(

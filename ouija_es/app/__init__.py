@@ -35,7 +35,7 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
     """The ASGI application. Raises StartError if the data folder cannot be used."""
     parts = Parts(settings, readiness)
     app = App()
-    app.add_middleware(Envelope())
+    app.add_middleware(Envelope(parts.tracer))
     app.add_middleware(HttpMetrics(parts.instruments))
     app.add_middleware(parts)
     if settings.allowed_origins:

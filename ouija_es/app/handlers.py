@@ -18,7 +18,9 @@ async def on_request_error(req: Request, resp: Response, error: RequestError, pa
     del params
     # A line for every ask that is shed would be load on top: the watch logs when that begins and ends.
     if error.status >= falcon.http_status_to_code(falcon.HTTP_500) and not isinstance(error, Overloaded):
-        log.warning("not answered", kind=error.type, trace_id=req.context.trace_id, route=req.uri_template)
+        log.warning("request failed", kind=error.type, trace_id=req.context.trace_id, route=req.uri_template)
+    if error.status >= falcon.http_status_to_code(falcon.HTTP_500) and req.context.span is not None:
+        req.context.span.failed(error.type)
     write_request_error(resp, error, req.context.trace_id)
 
 
@@ -43,6 +45,8 @@ async def on_bug(req: Request, resp: Response, error: Exception, params: dict[st
     del params
     # The traceback shows code, never values: what was asked stays out of the log.
     log.error("bug", exc_info=error, trace_id=req.context.trace_id, route=req.uri_template)
+    if req.context.span is not None:
+        req.context.span.failed("bug")
     write_problem(
         resp,
         status=500,

@@ -14,6 +14,7 @@ import seeds
 from ouija_es import __version__
 from ouija_es.app.instrumentation import Commits, instrument
 from ouija_es.app.tiers import build_tiers
+from ouija_es.app.tracing import build_tracer
 from ouija_es.clock import Clock
 from ouija_es.config import Settings
 from ouija_es.domain.categories import Classifier
@@ -76,6 +77,7 @@ class Parts:
         screen = SafetyScreen(seeds.load_safety_words())
         self.canned = Canned(answers, {language: screen.answer(language) for language in Language})
         instance = uuid7()
+        self.tracer = build_tracer(settings, instance)
         ring = keyring(settings)
         check_vault_key(path, ring)
         vault = Vault(ring.vault_key)
@@ -141,6 +143,8 @@ class Parts:
             if isinstance(tier.provider, Groq | Ollama):
                 await tier.provider.close()
         self._lock.release()
+        if self.tracer is not None:
+            await self.tracer.close()
         log.info("stopped")
 
     def _live(self, life: Coroutine[Any, Any, None]) -> None:

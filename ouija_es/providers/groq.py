@@ -61,7 +61,9 @@ class Groq:
 
     async def answer(self, query: Query, timeout_seconds: float) -> Reply:
         """Groq's answer. Raises ProviderError."""
-        received = await self._wire.post(self._body(query, stream=False), self._decoder, timeout_seconds)
+        received = await self._wire.post(
+            self._body(query, stream=False), self._decoder, timeout_seconds, query.trace_headers
+        )
         completion = received.body
         if completion.error is not None:
             raise ProviderError(Reason.SERVER_ERROR, retryable=True)
@@ -74,7 +76,8 @@ class Groq:
         """Server-sent events, each `data: ` and a chunk; the one with a finish reason completes the answer."""
         text, last, finish_reason = "", _Completion(), None
         rate_limit: Mapping[str, str] = {}
-        async with aclosing(self._wire.lines(self._body(query, stream=True), timeout_seconds)) as lines:
+        lines_of = self._wire.lines(self._body(query, stream=True), timeout_seconds, query.trace_headers)
+        async with aclosing(lines_of) as lines:
             async for line in lines:
                 rate_limit = line.rate_limit
                 data = line.text.removeprefix(b"data:").strip() if line.text.startswith(b"data:") else b""

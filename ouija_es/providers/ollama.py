@@ -49,7 +49,9 @@ class Ollama:
 
     async def answer(self, query: Query, timeout_seconds: float) -> Reply:
         """Ollama's answer. Raises ProviderError."""
-        received = await self._wire.post(self._body(query, stream=False), self._decoder, timeout_seconds)
+        received = await self._wire.post(
+            self._body(query, stream=False), self._decoder, timeout_seconds, query.trace_headers
+        )
         chat = received.body
         if chat.error is not None:
             raise ProviderError(Reason.SERVER_ERROR, retryable=True)
@@ -60,7 +62,8 @@ class Ollama:
     async def stream(self, query: Query, timeout_seconds: float) -> AsyncGenerator[str | Reply]:
         """A JSON object a line; the one with `done` completes the answer, one with `error` ends it."""
         text, last = "", _Chat()
-        async with aclosing(self._wire.lines(self._body(query, stream=True), timeout_seconds)) as lines:
+        lines_of = self._wire.lines(self._body(query, stream=True), timeout_seconds, query.trace_headers)
+        async with aclosing(lines_of) as lines:
             async for line in lines:
                 chat = decoded(self._decoder, line.text)
                 if chat.error is not None:

@@ -26,6 +26,8 @@ class Query:
     at_risk: bool = False
     history: Sequence[Exchange] = field(default=(), repr=False)
     previous_canned_id: str | None = None
+    trace_headers: dict[str, str] = field(default_factory=dict, repr=False)
+    """What the attempt under way sends along, so that the provider's side belongs to the same trace."""
 
     @property
     def tokens_at_most(self) -> int:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import msgspec
@@ -26,6 +27,7 @@ BODY_LIMIT_BYTES = 1 << 20
 TEMPERATURE = 0.9
 CONNECT_TIMEOUT = timedelta(seconds=2)
 IDLE_TIMEOUT = timedelta(seconds=30)
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 Shape = TypeVar("Shape")
 
@@ -78,7 +80,13 @@ class WireClient:
             .build()
         )  # fmt: skip
 
-    async def post(self, body: object, shape: msgspec.json.Decoder[Shape], timeout_seconds: float) -> Received[Shape]:
+    async def post(
+        self,
+        body: object,
+        shape: msgspec.json.Decoder[Shape],
+        timeout_seconds: float,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Received[Shape]:
         """The decoded reply. Connecting, headers and whole body together take at most `timeout_seconds`.
 
         Raises ProviderError.
@@ -86,7 +94,7 @@ class WireClient:
         with _transport():
             async with (
                 asyncio.timeout(timeout_seconds),
-                self._request(body, timeout_seconds).build_streamed() as response,
+                self._request(body, timeout_seconds, headers).build_streamed() as response,
             ):
                 _check(response)
                 raw = bytearray()
@@ -96,7 +104,9 @@ class WireClient:
                         raise ProviderError(Reason.MALFORMED_RESPONSE)
         return Received(decoded(shape, raw), rate_limit_headers(response.get_header))
 
-    async def lines(self, body: object, timeout_seconds: float) -> AsyncGenerator[Line]:
+    async def lines(
+        self, body: object, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AsyncGenerator[Line]:
         """The reply's lines as they come, without their ends; empty ones are left out.
 
         All of it takes at most `timeout_seconds`; once the consumer has set `started` on a line, no longer than
@@ -108,7 +118,9 @@ class WireClient:
             async with contextlib.AsyncExitStack() as stack:
                 async with asyncio.timeout(timeout_seconds):
                     # By default the head is held back until some of the body is there: here every byte counts.
-                    request = self._request(body, timeout_seconds).streamed_read_buffer_limit(0).build_streamed()
+                    request = (
+                        self._request(body, timeout_seconds, headers).streamed_read_buffer_limit(0).build_streamed()
+                    )
                     response = await stack.enter_async_context(request)
                 _check(response)
                 headers = rate_limit_headers(response.get_header)
@@ -129,13 +141,16 @@ class WireClient:
                     if chunk is None:
                         return
 
-    def _request(self, body: object, timeout_seconds: float) -> RequestBuilder:
-        return (
+    def _request(self, body: object, timeout_seconds: float, headers: Mapping[str, str]) -> RequestBuilder:
+        request = (
             self._client.post(self._endpoint.url)
             .header("content-type", "application/json")
             .body_bytes(msgspec.json.encode(body))
             .timeout(timedelta(seconds=timeout_seconds))
         )
+        for name, value in headers.items():
+            request = request.header(name, value)
+        return request
 
     async def close(self) -> None:
         """Closes the connections."""

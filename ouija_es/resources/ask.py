@@ -9,7 +9,6 @@ from uuid import UUID
 
 import falcon
 import msgspec
-import structlog
 from falcon.asgi import Request, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -26,7 +25,7 @@ from ouija_es.errors import (
 )
 from ouija_es.fallback.deadline import Deadline
 from ouija_es.readiness import Readiness
-from ouija_es.resources.bodies import AnswerBody, answer_body, server_timing
+from ouija_es.resources.bodies import answer_body, server_timing
 from ouija_es.resources.client import client_address
 from ouija_es.resources.client_limit import ClientLimit
 from ouija_es.resources.connection import GONE
@@ -35,8 +34,6 @@ from ouija_es.resources.sse import MEDIA_TYPE as EVENT_STREAM
 from ouija_es.resources.sse import Streams
 from ouija_es.seance import Answer, Ask, Seance
 from ouija_es.shedding import Shedding
-
-log = structlog.get_logger()
 
 BODY_LIMIT_BYTES = 16 * 1024
 BODY_SECONDS = 5.0
@@ -117,6 +114,7 @@ class AskResource:
             client_address=address,
             trace_id=req.context.trace_id,
             idempotency_key=key,
+            span=req.context.span,
         )
         await self._readiness.wait(deadline.left())
         resp.set_header("Content-Language", language)
@@ -126,7 +124,7 @@ class AskResource:
         answer = await self._seance.ask(ask, deadline)
         if answer.replayed:
             resp.set_header("Idempotency-Replayed", "true")
-        resp.data = self._encoder.encode(_told(ask, answer))
+        resp.data = self._encoder.encode(answer_body(ask, answer))
         resp.content_type = falcon.MEDIA_JSON
         resp.set_header("Server-Timing", server_timing(answer))
 
@@ -139,26 +137,11 @@ class AskResource:
         resp.sse = self._streams.events(
             first,
             items,
-            partial(_told, ask),
+            partial(answer_body, ask),
             ask.trace_id,
             req.scope[GONE],
             finish_without_client=ask.idempotency_key is not None,
         )
-
-
-def _told(ask: Ask, answer: Answer) -> AnswerBody:
-    """The 200 body; making it is the moment at which the answer is told, and logged."""
-    if not answer.replayed:
-        log.info(
-            "answered",
-            question_id=str(answer.question_id),
-            trace_id=ask.trace_id,
-            source=answer.source.value,
-            duration_ms=answer.duration_ms,
-            record_ms=round(answer.record_ms, 1),
-            attempts=[f"{it.provider} {it.outcome} {it.reason or '-'} {it.duration_ms}" for it in answer.attempts],
-        )
-    return answer_body(ask, answer)
 
 
 def wants_stream(req: Request) -> bool:

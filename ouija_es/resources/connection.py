@@ -10,7 +10,7 @@ from falcon.asgi import Request, Response
 
 from ouija_es.entropy import random_bytes
 from ouija_es.errors import MalformedRequest, RequestError, SlowBody
-from ouija_es.resources.envelope import SECURITY_HEADERS
+from ouija_es.resources.envelope import SECURITY_HEADERS, SPAN
 from ouija_es.resources.problem import MEDIA_TYPE, problem_body
 
 GONE = "ouija_es.gone"
@@ -65,7 +65,11 @@ class App(falcon.asgi.App[Request, Response]):
                 gone.set()
                 raise
 
-        await super().__call__(scope, receiving, sending)
+        try:
+            await super().__call__(scope, receiving, sending)
+        finally:
+            if SPAN in scope:
+                scope[SPAN].end()
 
 
 async def _refuse(send: Send, error: RequestError) -> None:

@@ -1,1 +1,1 @@
-"""What operators see of the process: log lines, later traces and instruments."""
+"""What operators see of the process: log lines and traces."""

@@ -1,0 +1,70 @@
+"""One question as its operators see it: a log line at its end and, if it is traced, spans on the way."""
+
+from contextlib import AbstractContextManager, nullcontext
+from uuid import UUID
+
+import structlog
+
+from ouija_es.domain.events import AttemptFailed, AttemptSkipped, AttemptStarted, AttemptSucceeded
+from ouija_es.domain.vocabulary import Provider, Reason
+from ouija_es.telemetry.tracing import RequestSpan
+
+log = structlog.get_logger()
+
+_UNTRACED = nullcontext()
+
+
+class Account:
+    """Kept beside the question's journal; `answered`, `failed` or `withdrawn` closes it."""
+
+    def __init__(self, question_id: UUID, trace_id: str, span: RequestSpan | None) -> None:
+        self._question_id = question_id
+        self._trace_id = trace_id
+        self._span = span
+        self._attempts: list[str] = []
+        if span is not None:
+            span.asked(question_id)
+
+    def recording(self) -> AbstractContextManager[None]:
+        """For as long as the event store is waited for."""
+        return _UNTRACED if self._span is None else self._span.recording()
+
+    def step(
+        self, step: AttemptStarted | AttemptFailed | AttemptSkipped | AttemptSucceeded, trace_headers: dict[str, str]
+    ) -> None:
+        """A step of the chain. `trace_headers` gets what the call that follows is to send along."""
+        match step:
+            case AttemptSucceeded():
+                self._attempts.append(f"{step.provider} answered {step.reason or '-'} {step.duration_ms}")
+            case AttemptFailed():
+                self._attempts.append(f"{step.provider} failed {step.reason} {step.duration_ms}")
+            case AttemptSkipped():
+                self._attempts.append(f"{step.provider} skipped {step.reason} 0")
+        if self._span is not None:
+            self._span.step(step)
+            trace_headers.update(self._span.headers())
+
+    def answered(self, source: Provider, duration_ms: int, record_ms: float) -> None:
+        """The answer is recorded."""
+        log.info("answered", source=source.value, **self._told(duration_ms, record_ms))
+
+    def failed(self, kind: str, duration_ms: int, record_ms: float) -> None:
+        """It ends in an error; `kind` is the last part of the problem's type."""
+        if self._span is not None:
+            self._span.failed(kind)
+        log.warning("not answered", kind=kind, **self._told(duration_ms, record_ms))
+
+    def withdrawn(self, duration_ms: int, record_ms: float) -> None:
+        """Nobody waits for it any more."""
+        if self._span is not None:
+            self._span.failed(Reason.CANCELLED)
+        log.info("withdrawn", **self._told(duration_ms, record_ms))
+
+    def _told(self, duration_ms: int, record_ms: float) -> dict[str, object]:
+        return {
+            "question_id": str(self._question_id),
+            "trace_id": self._trace_id,
+            "duration_ms": duration_ms,
+            "record_ms": round(record_ms, 1),
+            "attempts": self._attempts,
+        }
