@@ -161,9 +161,7 @@ class Settings(BaseSettings):
     loadtest_token: Token | None = Field(None, description="requests with it as bearer are not limited per client")
     cors_origins: Annotated[str, AfterValidator(_origins)] = Field("", description="comma-separated origins, or `*`")
     audit_token: Token | None = Field(None, description="without it the audit API is off (404)")
-    erasure_token: Token | None = Field(
-        None, description="for erasing by an operator", json_schema_extra=_later("erasure")
-    )
+    erasure_token: Token | None = Field(None, description="for erasing by an operator")
     metrics_token: Token | None = Field(None, description="if set, /metrics and /dashboard want it")
     vault_key: Key | None = Field(
         None, description="32 bytes, base64url; without it a key file (0600) is made beside the database"

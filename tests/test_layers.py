@@ -11,7 +11,7 @@ PACKAGE = "ouija_es"
 
 LEAVES = {"config", "errors", "clock", "ids", "readiness", "entropy"}
 """Time, ids, settings and the error tree: for all above the domain."""
-LOG = {"recovery", "timeline"}
+LOG = {"recovery", "timeline", "erasure"}
 """What is done with the log as a whole: finishing what a dead process left, and telling it to a person."""
 READ_SIDE = {"projections", "store", "domain"}
 FLOW = {"seance", "fallback", "providers"} | READ_SIDE
@@ -33,10 +33,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "restoring": LEAVES | {"fallback", "store", "domain"},
     "seance": LEAVES | {"telemetry", "fallback", "providers", "idempotency", "recovery"} | READ_SIDE,
     "shedding": LEAVES | {"store"},
+    "erasure": LEAVES | {"store", "domain"},
     "recovery": LEAVES | {"store", "domain"},
     "timeline": {"store", "domain"},
     "web": set(),
-    "resources": LEAVES | {"telemetry", "web", "shedding"} | FLOW,
+    "resources": LEAVES | {"telemetry", "web", "shedding", "erasure"} | FLOW,
     "app": LEAVES | {"telemetry", "web", "resources", "shedding", "idempotency", "restoring"} | LOG | FLOW,
     "asgi": LEAVES | {"telemetry", "app"},
     "cli": LEAVES | {"telemetry", "app", "asgi"} | LOG | FLOW,
@@ -46,7 +47,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Layer (top-level module of the package) to what it may import; itself and the version are free."""
 
 BUILDERS = {"app", "cli"}
-BUILT = {"resources", "seance", "fallback", "providers", "projections", "store", "recovery", "shedding", "idempotency"}
+BUILT = {"resources", "seance", "fallback", "providers", "projections", "store", "recovery", "shedding"}
+BUILT |= {"idempotency", "erasure"}
 BUILT_ANYWHERE = {
     "Deadline": "one is made at the door for every ask",
     "Journal": "one is kept for every question",

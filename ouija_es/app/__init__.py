@@ -19,6 +19,7 @@ from ouija_es.resources.connection import App
 from ouija_es.resources.dashboard import DashboardResource
 from ouija_es.resources.docs import DocsFileResource, DocsResource, OpenApiResource
 from ouija_es.resources.envelope import Envelope
+from ouija_es.resources.erasing import SessionResource
 from ouija_es.resources.health import HealthResource, LiveResource, ReadyResource
 from ouija_es.resources.http_metrics import HttpMetrics
 from ouija_es.resources.index import IndexResource
@@ -77,7 +78,13 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
         "/dashboard",
         DashboardResource(parts.projector, AsOf(settings.database_path), parts.tiers, operator_tokens, parts.clock),
     )
-    app.add_route("/audit/sessions/{session_id:uuid}", SessionHistoryResource(parts.event_log, audit_token))
+    app.add_route("/ouija/sessions/{session_id:uuid}", SessionResource(parts.erasure))
+    app.add_route(
+        "/audit/sessions/{session_id:uuid}",
+        SessionHistoryResource(
+            parts.event_log, audit_token, parts.erasure, BearerToken("erasure", settings.erasure_token)
+        ),
+    )
     app.add_route("/audit/questions/{question_id:uuid}", QuestionHistoryResource(parts.event_log, audit_token))
     app.add_route("/api/openapi.json", OpenApiResource())
     app.add_route("/api/docs", DocsResource())

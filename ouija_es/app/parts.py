@@ -28,6 +28,7 @@ from ouija_es.domain.events import (
 from ouija_es.domain.persona import PROMPTS_VERSION
 from ouija_es.domain.safety import SafetyScreen
 from ouija_es.domain.vocabulary import Language, Provider, Reason
+from ouija_es.erasure import Erasure
 from ouija_es.errors import RequestError
 from ouija_es.fallback.breaker import Change
 from ouija_es.fallback.chain import Chain
@@ -106,9 +107,11 @@ class Parts:
             answers_digest=digest_of(answers),
             categories_digest=hashlib.sha256(json.dumps(category_words).encode()).hexdigest()[:16],
         )
+        sessions = Sessions(self.event_log, vault)
+        self.erasure = Erasure(self.event_log, self.recorder, sessions, self.clock, instance)
         self.seance = Seance(
             recorder=self.recorder,
-            sessions=Sessions(self.event_log, vault),
+            sessions=sessions,
             chain=Chain(self.tiers, clock=self.clock, instance=instance, random=random.random),
             classifier=Classifier.from_lists(category_words),
             screen=screen,
@@ -123,7 +126,7 @@ class Parts:
         """ASGI lifespan: the server goes on to listen at once."""
         del scope, event
         self.recorder.start()
-        for life in (self._start(), self.recovery.run(), self.shedding.run()):
+        for life in (self._start(), self.recovery.run(), self.shedding.run(), self.erasure.run()):
             self._live(life)
 
     async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from ouija_es.domain.vocabulary import BreakerState, Category, Language, Personality, Provider, Reason
+from ouija_es.domain.vocabulary import BreakerState, Category, ErasedBy, Language, Personality, Provider, Reason
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -185,6 +185,13 @@ class BreakerClosed(Event, frozen=True, kw_only=True):
     provider: Provider
 
 
+class Erased(Event, frozen=True, kw_only=True):
+    """A session's key was destroyed in the same transaction: nobody can open its texts any more."""
+
+    session_id: UUID
+    by: ErasedBy
+
+
 TOPICS: dict[str, type[Event]] = {
     "ouija.PolicyAdopted.v1": PolicyAdopted,
     "ouija.Asked.v1": Asked,
@@ -198,6 +205,7 @@ TOPICS: dict[str, type[Event]] = {
     "ouija.BreakerOpened.v1": BreakerOpened,
     "ouija.BreakerHalfOpened.v1": BreakerHalfOpened,
     "ouija.BreakerClosed.v1": BreakerClosed,
+    "ouija.Erased.v1": Erased,
 }
 TOPIC_OF: dict[type[Event], str] = {event: topic for topic, event in TOPICS.items()}
 

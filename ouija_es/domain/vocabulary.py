@@ -33,6 +33,13 @@ class Category(StrEnum):
     GENERAL = "general"
 
 
+class ErasedBy(StrEnum):
+    """Who had a session erased."""
+
+    HOLDER = "holder"
+    OPERATOR = "operator"
+
+
 class Provider(StrEnum):
     """The tiers, in the order in which they are tried. An answer's `source` is one of them."""
 

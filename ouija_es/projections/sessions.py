@@ -1,13 +1,13 @@
 """The sessions: when each was opened, when last asked in, how many questions, whether erased. Grows with the log."""
 
 import sqlite3
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from ouija_es.domain.events import Asked, Event
+from ouija_es.domain.events import Asked, Erased, Event
 
 TABLE = """CREATE TABLE IF NOT EXISTS sessions (
     session_id TEXT PRIMARY KEY,
@@ -23,6 +23,9 @@ _WRITE = """INSERT INTO sessions VALUES (?,?,?,?,?,?)
     questions=questions+excluded.questions, last_at=MAX(last_at, excluded.last_at),
     erased_at=COALESCE(excluded.erased_at, erased_at)"""
 _PAGE = "SELECT * FROM sessions WHERE opened_position<? ORDER BY opened_position DESC LIMIT ?"
+
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class SessionRow(NamedTuple):
@@ -60,6 +63,12 @@ class SessionChanges:
                 change = self._changes[event.session_id] = Change(position, event.at, event.at)
             change.questions += 1
             change.last_at = max(change.last_at, event.at)
+
+        elif isinstance(event, Erased):
+            change = self._changes.get(event.session_id)
+            if change is None:
+                change = self._changes[event.session_id] = Change(position, event.at, NEVER)
+            change.erased_at = event.at
 
     def take(self) -> list[SessionRow]:
         """The rows to write; what follows is gathered anew."""

@@ -11,6 +11,7 @@ from ouija_es.domain.events import (
     AttemptFailed,
     AttemptSkipped,
     AttemptSucceeded,
+    Erased,
     Event,
     Withdrawn,
 )
@@ -66,7 +67,7 @@ class Totals(msgspec.Struct):
     abandoned: int = 0
     erasures: int = 0
 
-    def fold(self, event: Event, question: Question | None) -> None:
+    def fold(self, event: Event, question: Question | None) -> None:  # noqa: C901 - one case an event
         """Adds an event, of this question if it is one's."""
         trace_id = None if question is None else question.trace_id
         match event:
@@ -96,6 +97,8 @@ class Totals(msgspec.Struct):
                 self.withdrawn += 1
             case Abandoned():
                 self.abandoned += 1
+            case Erased():
+                self.erasures += 1
             case _:
                 pass
 

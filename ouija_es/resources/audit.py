@@ -10,17 +10,22 @@ import msgspec
 from falcon.asgi import Request, Response
 
 from ouija_es.domain.events import Asked
+from ouija_es.domain.vocabulary import ErasedBy
+from ouija_es.erasure import Erasure
 from ouija_es.errors import UnknownQuestion, UnknownSession
+from ouija_es.resources.erasing import erase
 from ouija_es.resources.tokens import BearerToken
 from ouija_es.store.log import EventLog, Recorded
 
 
 class SessionHistoryResource:
-    """GET /audit/sessions/{sessionId}: its questions in order, each with its events."""
+    """GET /audit/sessions/{sessionId}: its questions in order, each with its events; DELETE erases their texts."""
 
-    def __init__(self, log: EventLog, token: BearerToken) -> None:
+    def __init__(self, log: EventLog, token: BearerToken, erasure: Erasure, erasure_token: BearerToken) -> None:
         self._log = log
         self._token = token
+        self._erasure = erasure
+        self._erasure_token = erasure_token
 
     async def on_get(self, req: Request, resp: Response, session_id: UUID) -> None:
         """The session's history; texts in the clear unless erased."""
@@ -29,6 +34,11 @@ class SessionHistoryResource:
         if not questions:
             raise UnknownSession("No question of this session is recorded.")
         _write(resp, {"sessionId": session_id, "questions": [question_body(events) for events in questions]})
+
+    async def on_delete(self, req: Request, resp: Response, session_id: UUID) -> None:
+        """As the holder's, by an operator."""
+        self._erasure_token.check(req)
+        await erase(self._erasure, resp, session_id, ErasedBy.OPERATOR)
 
 
 class QuestionHistoryResource:

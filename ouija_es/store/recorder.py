@@ -24,6 +24,7 @@ from ouija_es.store.writer import Append, Verdict, Writer
 QUEUE_LIMIT_EVENTS = 4_096
 """Events that may wait for the writer: about four batches of a saturated service, some 2 MB."""
 PROBE_SECONDS = 10.0
+TRUNCATE_SECONDS = 2.0
 
 
 class Listener(Protocol):
@@ -57,7 +58,7 @@ class GroupCommit:
         self._waiting_events = 0
         self._busy = False
         self._busy_since = 0.0
-        self._handover: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
+        self._handover: queue.SimpleQueue[list[Waiting] | asyncio.Future[bool] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle = asyncio.Event()
@@ -99,7 +100,12 @@ class GroupCommit:
         return time.monotonic() - self._busy_since if self._busy else 0.0
 
     async def append(
-        self, rows: Sequence[StoredEvent], *, seconds: float, session_key: tuple[UUID, bytes] | None = None
+        self,
+        rows: Sequence[StoredEvent],
+        *,
+        seconds: float,
+        session_key: tuple[UUID, bytes] | None = None,
+        destroyed_key: UUID | None = None,
     ) -> None:
         """Returns when the rows are in the file; waits at most `seconds`.
 
@@ -109,7 +115,7 @@ class GroupCommit:
         if self._waiting_events and self._waiting_events + len(rows) > self._queue_limit:
             raise StoreUnavailable("busy")
         done = asyncio.get_running_loop().create_future()
-        self._gathering.append((Append(rows, session_key), done))
+        self._gathering.append((Append(rows, session_key, destroyed_key), done))
         self._waiting_events += len(rows)
         if not self._busy:
             self._hand_over()
@@ -118,6 +124,16 @@ class GroupCommit:
                 await done
         except TimeoutError:
             raise StoreUnavailable("busy") from None
+
+    async def truncate(self) -> bool:
+        """As `Writer.truncate`, between two batches; False also if that takes longer than 2 s."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._handover.put(done)
+        try:
+            async with asyncio.timeout(TRUNCATE_SECONDS):
+                return await done
+        except TimeoutError:
+            return False
 
     def _hand_over(self) -> None:
         batch, self._gathering = self._gathering, []
@@ -169,6 +185,9 @@ class GroupCommit:
                 continue
             if batch is None:
                 break
+            if isinstance(batch, asyncio.Future):
+                self._call(_tell, batch, writer.truncate())
+                continue
             started_at = time.monotonic()
             verdicts = writer.insert([append for append, _ in batch])
             seconds = time.monotonic() - started_at
@@ -181,3 +200,8 @@ class GroupCommit:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
                 self._loop.call_soon_threadsafe(callback, *args)
+
+
+def _tell(done: "asyncio.Future[bool]", truncated: bool) -> None:  # noqa: FBT001 - a callback
+    if not done.done():
+        done.set_result(truncated)

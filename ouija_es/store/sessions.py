@@ -43,6 +43,7 @@ class Sessions:
         self._vault = vault
         self._limit = limit
         self._known: OrderedDict[UUID, Session] = OrderedDict()
+        self._forgotten: OrderedDict[UUID, None] = OrderedDict()
 
     def open(self) -> Session:
         """A new session; it exists once its first event is recorded."""
@@ -50,11 +51,20 @@ class Sessions:
         return Session(session_id, *self._vault.new_key(session_id))
 
     def keep(self, session: Session) -> None:
-        """Keeps a recorded session in memory, at the cost of the one not used for longest."""
+        """Keeps a recorded session in memory, at the cost of the one not used for longest. Not a forgotten one."""
+        if session.id in self._forgotten:
+            return
         self._known[session.id] = session
         self._known.move_to_end(session.id)
         while len(self._known) > self._limit:
             self._known.popitem(last=False)
+
+    def forget(self, session_id: UUID) -> None:
+        """Takes no more questions in a session, whatever asks in flight or reads under way still bring."""
+        self._known.pop(session_id, None)
+        self._forgotten[session_id] = None
+        while len(self._forgotten) > self._limit:  # those in flight ended long ago; the log knows the rest
+            self._forgotten.popitem(last=False)
 
     async def find(self, session_id: UUID) -> Session | None:
         """The session, from memory or from the log; None if it never was or has been erased."""
@@ -66,7 +76,7 @@ class Sessions:
             # Two asks may have read it at once: both go on with the first one's object.
             session = self._known.get(session_id, session)
         self.keep(session)
-        return session
+        return None if session_id in self._forgotten else session
 
     def _read(self, session_id: UUID) -> Session | None:
         key = self._log.session_key(session_id)

@@ -102,10 +102,13 @@ class EventRecorder(SQLiteApplicationRecorder):
         stored_events: Sequence[StoredEvent],
         *,
         session_keys: Iterable[tuple[UUID, bytes]] = (),
+        destroyed_keys: Sequence[UUID] = (),
         **_: Any,
     ) -> Sequence[int]:
         """The positions of the rows, in their order."""
         _insert(c, "INSERT INTO session_keys VALUES ", [(key[0].hex, key[1]) for key in session_keys])
+        for session_id in destroyed_keys:
+            c.execute("DELETE FROM session_keys WHERE session_id=?", [session_id.hex])
         rows = [(_hex(it.originator_id), it.originator_version, it.topic, it.state) for it in stored_events]
         last = _insert(c, self._insert_into, rows)
         return list(range(last - len(rows) + 1, last + 1))

@@ -16,6 +16,8 @@ from ouija_es.store.sqlite import EventRecorder, open_recorder, to_log_row
 
 RETRY_SECONDS = (0.05, 0.2)
 """Pauses before a failed batch is tried again on a fresh connection."""
+TRUNCATE_SECONDS = 0.05
+"""How long emptying the write-ahead log waits for readers."""
 
 
 class FileGone(PersistenceError):
@@ -24,10 +26,11 @@ class FileGone(PersistenceError):
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """One caller's rows, recorded all or none, with the key of the session they open."""
+    """One caller's rows, recorded all or none, with the key of the session they open or erase."""
 
     rows: Sequence[StoredEvent]
     session_key: tuple[UUID, bytes] | None
+    destroyed_key: UUID | None = None
 
 
 Verdict = StoreErrorReason | None
@@ -97,7 +100,9 @@ class Writer:
             raise PersistenceError("the database is closed")
         rows = [row for append in batch for row in append.rows]
         positions = self._recorder.insert_events(
-            rows, session_keys=[append.session_key for append in batch if append.session_key is not None]
+            rows,
+            session_keys=[append.session_key for append in batch if append.session_key is not None],
+            destroyed_keys=[append.destroyed_key for append in batch if append.destroyed_key is not None],
         )
         self._check_in_place()
         self._committed += map(to_log_row, positions or (), rows)
@@ -144,6 +149,21 @@ class Writer:
             self._recorder = None
             if in_place:
                 self._wal_file = None  # the last connection takes its log away
+
+    def truncate(self) -> bool:
+        """Copies the write-ahead log into the file and empties it; False while somebody reads an older state of it.
+
+        What was overwritten in the file is still in the log until then. Never waits long: asks wait meanwhile.
+        """
+        if self._recorder is None or not self._in_place():
+            return False
+        where = f"{self._path.absolute().as_uri()}?mode=rw"
+        try:
+            with contextlib.closing(sqlite3.connect(where, uri=True, timeout=TRUNCATE_SECONDS)) as connection:
+                busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                return not busy
+        except sqlite3.Error:
+            return False
 
     def probe(self) -> bool:
         """Whether the file takes a write again."""

@@ -492,7 +492,7 @@ def _as_an_example(method: str, path: str, response: httpx.Response) -> bool:
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_another_method_is_refused_as_described(service: RunningService, method: str, path: str) -> None:
     address = path.replace("{file}", "start.js").replace("{sessionId}", UNKNOWN).replace("{questionId}", UNKNOWN)
-    for other in ("PUT", "DELETE", "PATCH", "TRACE"):
+    for other in {"PUT", "DELETE", "PATCH", "TRACE"} - {known.upper() for known, of in OPERATIONS if of == path}:
         response = service.client.request(other, address)
         assert response.status_code == 405
         assert response_mistakes(method, path, response) == []

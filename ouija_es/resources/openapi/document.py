@@ -50,6 +50,7 @@ def document() -> dict[str, Any]:
             "headers": HEADERS,
             "securitySchemes": {
                 "auditToken": {"type": "http", "scheme": "bearer", "description": "The service's AUDIT_TOKEN."},
+                "erasureToken": {"type": "http", "scheme": "bearer", "description": "The service's ERASURE_TOKEN."},
                 "metricsToken": {"type": "http", "scheme": "bearer", "description": "The service's METRICS_TOKEN."},
             },
         },

@@ -10,6 +10,7 @@ from ouija_es.resources.openapi.schemas import PREFIX, Schema
 
 JSON = "application/json"
 AUDIT: list[dict[str, list[str]]] = [{"auditToken": []}]
+ERASURE: list[dict[str, list[str]]] = [{"erasureToken": []}]
 
 
 def paths(problems: dict[str, Problem]) -> Schema:
@@ -19,6 +20,7 @@ def paths(problems: dict[str, Problem]) -> Schema:
         "/ouija/ask": {"post": ask(problems)},
         **{path: _with_head(get) for path, get in _health(problems).items()},
         **operation_paths(problems),
+        "/ouija/sessions/{sessionId}": {"delete": _erase(problems, "eraseSession", "ouija")},
         **_audit(problems),
         **{path: _with_head(get) for path, get in _docs(problems).items()},
     }
@@ -87,7 +89,8 @@ def _audit(problems: dict[str, Problem]) -> Schema:
                     "200": _json("The history.", "SessionHistory", session),
                     **problem_responses(problems, "WrongToken", "UnknownSession", "NotFound", "StoreUnreadable"),
                 },
-            }
+            },
+            "delete": _erase(problems, "eraseSessionByOperator", "audit", "WrongToken", security=ERASURE),
         },
         "/audit/questions/{questionId}": {
             "get": {
@@ -102,6 +105,23 @@ def _audit(problems: dict[str, Problem]) -> Schema:
                     **problem_responses(problems, "WrongToken", "UnknownQuestion", "NotFound", "StoreUnreadable"),
                 },
             }
+        },
+    }
+
+
+def _erase(problems: dict[str, Problem], name: str, tag: str, *errors: str, **more: object) -> Schema:
+    headers = header_refs("X-Trace-Id")
+    return {
+        "operationId": name,
+        "tags": [tag],
+        "summary": "Erase a session's texts for good",
+        "description": "Its key is destroyed. Again is as good as once.",
+        **more,
+        "parameters": [_id("sessionId", "The session.", str(examples.SESSION)), TRACEPARENT],
+        "responses": {
+            "202": {"description": "Erased; the last copy of the key is being flushed out.", "headers": headers},
+            "204": {"description": "Erased.", "headers": headers},
+            **problem_responses(problems, *errors, "UnknownSession", "NotFound", "StoreUnreadable", "StoreUnavailable"),
         },
     }
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from ouija_es.domain import vocabulary
-from ouija_es.domain.events import TOPICS, BreakerClosed, BreakerHalfOpened, BreakerOpened, PolicyAdopted
+from ouija_es.domain.events import TOPICS, BreakerClosed, BreakerHalfOpened, BreakerOpened, Erased, PolicyAdopted
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import FieldError
 from ouija_es.resources.ask import QUESTION_LIMIT, AskRequest
@@ -149,8 +149,8 @@ class StreamDiscard(TypedDict):
 
 
 BODIES = (AnswerBody, Problem, Index, Health, Dashboard, Live, Ready, SessionHistory, StreamDelta, StreamDiscard)
-OF_A_PROCESS = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed)
-EVENTS = {topic: event for topic, event in TOPICS.items() if event not in OF_A_PROCESS}
+OF_NO_QUESTION = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed, Erased)
+EVENTS = {topic: event for topic, event in TOPICS.items() if event not in OF_NO_QUESTION}
 """What can stand in a question's history; the others stand in the stream of the process they happened in."""
 STREAMED: dict[str, type] = {
     "attempt": AttemptBody,
@@ -231,7 +231,7 @@ def _closed_sets() -> dict[str, Schema]:
     return {
         name: {"title": name, "description": it.__doc__, "type": "string", "enum": [member.value for member in it]}
         for name, it in vars(vocabulary).items()
-        if isinstance(it, type) and issubclass(it, StrEnum) and it is not StrEnum
+        if isinstance(it, type) and issubclass(it, StrEnum) and it not in {StrEnum, vocabulary.ErasedBy}
     }
 
 
