@@ -26,7 +26,7 @@ DEVELOPMENT: list[str] = PYPROJECT["dependency-groups"]["dev"]
 LOCKS = {"requirements.lock": RUNTIME, "requirements-dev.lock": RUNTIME + DEVELOPMENT}
 TARGETS = ["serve", "test", "test-deep", "lint", "types", "fmt", "lock", "bench", "load", "help"]
 
-PINNED = re.compile(r"([a-z0-9._-]+)==([^ ;]+)( ; [a-z0-9_ !=<>.'()]+)? \\", re.IGNORECASE)
+PINNED = re.compile(r"([a-z0-9._-]+)(?:\[[a-z0-9,_-]+\])?==([^ ;]+)( ; [a-z0-9_ !=<>.'()]+)? \\", re.IGNORECASE)
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
 ORIGIN = re.compile(r"    # (via)?( *(-c )?[\w.-]*( ?\((pyproject\.toml(:dev)?|workspace)\))?)?")
 
