@@ -33,16 +33,17 @@ def curl_lines() -> list[str]:
 def test_the_readme_s_curl_lines_work(tmp_path: Path, require: Callable[[str, bool], None]) -> None:
     require("curl", shutil.which("curl") is not None)
     with RunningService(tmp_path, AUDIT_TOKEN="a-long-random-token") as service:
-        question_id = service.ask("hola").raise_for_status().json()["questionId"]
+        asked = service.ask("hola").raise_for_status().json()
+        question_id = asked["questionId"]
         printed = []
         for line in curl_lines():
             command = f"{line.replace('http://127.0.0.1:3000', service.url)} --fail --silent --show-error"
-            environment = {"PATH": os.environ["PATH"], "QUESTION_ID": question_id}
+            environment = {"PATH": os.environ["PATH"], "QUESTION_ID": question_id, "SESSION_ID": asked["sessionId"]}
             done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
             assert done.returncode == 0, line + done.stderr
             printed.append(done.stdout)
 
-    answer, stream, history, metrics, dashboard, past = printed
+    answer, stream, history, metrics, dashboard, past, _ = printed
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = json.loads(re.findall(r"^```json\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)[0])
     told = json.loads(answer)

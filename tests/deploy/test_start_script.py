@@ -12,8 +12,8 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts/start-production.sh"
 SERVICE = """#!/bin/sh
 [ "$1" = -m ] || exec {python} "$@"
-echo "service up"
 trap 'echo "service down"; exit 7' TERM
+echo "service up"
 while :; do sleep 0.1; done
 """
 
