@@ -53,8 +53,8 @@ def test_the_commands_work(tmp_path: Path, require: Callable[[str, bool], None])
             assert done.returncode == 0, line + done.stderr.decode()
 
 
-def test_compose_mounts_what_there_is() -> None:
+def test_compose_runs_the_service_with_variables_it_knows() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
-    assert services.keys() == {"ouija", "ollama", "prometheus", "alertmanager", "grafana"}
+    assert services.keys() == {"ouija", "ollama"}
     assert services["ouija"]["environment"].keys() <= {name.upper() for name in Settings.model_fields}
     assert all(mapping.startswith("127.0.0.1:") for it in services.values() for mapping in it.get("ports", []))
