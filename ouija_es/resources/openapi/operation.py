@@ -13,7 +13,9 @@ AS_OF: Schema = {
     "in": "query",
     "description": "A position of the log, or an RFC 3339 time with its offset: the numbers as they stood then. "
     "Wants a token; without METRICS_TOKEN and AUDIT_TOKEN it is a 404.",
-    "schema": {"type": "string"},
+    "schema": {
+        "anyOf": [{"type": "string", "pattern": "^[0-9]{1,19}$"}, {"type": "string", "format": "date-time"}],
+    },
     "examples": {"position": {"value": "7"}, "time": {"value": "2026-01-31T12:00:00Z"}},
 }
 
