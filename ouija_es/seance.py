@@ -7,21 +7,18 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from ouija_es.clock import Clock
+from ouija_es.domain.attempts import Attempt, attempt_of
 from ouija_es.domain.categories import Classifier
 from ouija_es.domain.events import (
     Answered,
     AnsweredTexts,
     Asked,
     AskedTexts,
-    AttemptFailed,
-    AttemptSkipped,
     AttemptStarted,
-    AttemptSucceeded,
-    Event,
 )
 from ouija_es.domain.persona import trim_history
 from ouija_es.domain.safety import SafetyScreen
-from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider, Reason
+from ouija_es.domain.vocabulary import Category, Language, Personality, Provider
 from ouija_es.errors import RequestError, UnknownSession
 from ouija_es.fallback.chain import Chain, Delta, Discard, Taken
 from ouija_es.fallback.deadline import Deadline
@@ -48,16 +45,6 @@ class Ask:
     trace_id: str
     idempotency_key: str | None = field(default=None, repr=False)
     span: RequestSpan | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """How one try of a provider ended, as clients see it."""
-
-    provider: Provider
-    outcome: Outcome
-    reason: Reason | None
-    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,19 +245,6 @@ def _texts(query: Query, reply: Reply) -> AnsweredTexts:
 def _request(ask: Ask) -> list[str | None]:
     """What makes two requests the same: compared after parsing and defaults."""
     return [ask.question, ask.personality, ask.language, None if ask.session_id is None else str(ask.session_id)]
-
-
-def attempt_of(step: Event) -> Attempt | None:
-    """The attempt an event tells of; None if it tells of none, or only of its start."""
-    match step:
-        case AttemptSucceeded():
-            return Attempt(step.provider, Outcome.ANSWERED, step.reason, step.duration_ms)
-        case AttemptFailed():
-            return Attempt(step.provider, Outcome.FAILED, step.reason, step.duration_ms)
-        case AttemptSkipped():
-            return Attempt(step.provider, Outcome.SKIPPED, step.reason, 0)
-        case _:
-            return None
 
 
 def replayed(history: list[Recorded]) -> Answer:

@@ -93,27 +93,16 @@ ollama() {
   fi
 }
 
-toxiproxy() {
-  local module=$1
-  if ! is_made bin/toxiproxy "$module"; then
-    command -v go >/dev/null || stop "go is missing: Toxiproxy is built from its Go module"
-    (cd "$work" && GOBIN=$work/bin nice go install -ldflags "-s -w" "${module%@*}/cmd/server@${module#*@}") >"$work/go.log" 2>&1 ||
-      { cat "$work/go.log" >&2; stop "$module does not build"; }
+# go_program MODULE COMMAND FILE: builds MODULE's cmd/COMMAND as FILE.
+go_program() {
+  local module=$1 command=$2 file=$3
+  if ! is_made "$file" "$module"; then
+    command -v go >/dev/null || stop "go is missing: ${module%@*} is built from its Go module"
+    (cd "$work" && GOBIN=$work/bin nice go install -ldflags "-s -w" "${module%@*}/cmd/$command@${module#*@}") \
+      >"$work/go.log" 2>&1 || { cat "$work/go.log" >&2; stop "$module does not build"; }
     mkdir -p "$cache/bin"
-    mv "$work/bin/server" "$cache/bin/toxiproxy"
-    made bin/toxiproxy "$module"
-  fi
-}
-
-actionlint() {
-  local module=$1
-  if ! is_made bin/actionlint "$module"; then
-    command -v go >/dev/null || stop "go is missing: actionlint is built from its Go module"
-    (cd "$work" && GOBIN=$work/bin nice go install -ldflags "-s -w" "${module%@*}/cmd/actionlint@${module#*@}") >"$work/go.log" 2>&1 ||
-      { cat "$work/go.log" >&2; stop "$module does not build"; }
-    mkdir -p "$cache/bin"
-    mv "$work/bin/actionlint" "$cache/bin/actionlint"
-    made bin/actionlint "$module"
+    mv "$work/bin/$command" "$cache/$file"
+    made "$file" "$module"
   fi
 }
 
@@ -139,5 +128,5 @@ trap 'rm -rf "$work"' EXIT
 bring llama_server peers-venv "$llama_server_version"
 bring model "models/$MODEL" "$model_version"
 bring ollama bin/ollama "$ollama_version" "$audio_version"
-bring toxiproxy bin/toxiproxy "$toxiproxy_version"
-bring actionlint bin/actionlint "$actionlint_version"
+bring go_program bin/toxiproxy "$toxiproxy_version" server bin/toxiproxy
+bring go_program bin/actionlint "$actionlint_version" actionlint bin/actionlint

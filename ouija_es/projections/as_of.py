@@ -6,11 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 from ouija_es.errors import StoreUnreadable
-from ouija_es.projections.folding import Folding
+from ouija_es.projections.folding import Folding, PoisonEvent
 from ouija_es.projections.state import State
 from ouija_es.projections.views import Views, views_path
-from ouija_es.store.ledger import LogRow
-from ouija_es.store.mapper import time_of
 from ouija_es.store.rows import log_rows
 
 
@@ -40,19 +38,12 @@ class AsOf:
                 views.close()
         except sqlite3.Error as error:
             raise StoreUnreadable("The views cannot be read just now.", retry_after_seconds=5) from error
-        with log_rows(self._database) as log:
-            while rows := log.after(folding.state.position):
-                wanted = [row for row in rows if position is None or row.position <= position]
-                if at is not None:
-                    wanted = _until(wanted, at)
-                folding.fold(wanted)
-                if len(wanted) < len(rows):
-                    break
+        try:
+            with log_rows(self._database) as log:
+                while rows := log.after(folding.state.position):
+                    wanted = [row for row in rows if position is None or row.position <= position]
+                    if not folding.fold(wanted, until=at) or len(wanted) < len(rows):
+                        break
+        except PoisonEvent as error:
+            raise StoreUnreadable(f"Up to there the log cannot be read: {error}.") from error
         return folding.state
-
-
-def _until(rows: list[LogRow], at: datetime) -> list[LogRow]:
-    for number, row in enumerate(rows):
-        if time_of(row.topic, row.state) > at:
-            return rows[:number]
-    return rows

@@ -1,6 +1,7 @@
 """Rows into the views: the one fold that live projection, catch-up, rebuild and `as_of` share."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from eventsourcing.persistence import StoredEvent
 
@@ -33,18 +34,24 @@ class Folding:
         self._unwritten: list[SessionRow] = []
         self._checkpoints: list[Checkpoint] = []
 
-    def fold(self, rows: Iterable[LogRow]) -> None:
-        """Adds rows that follow. Raises PoisonEvent, Gap; what came before stays folded."""
+    def fold(self, rows: Iterable[LogRow], *, until: datetime | None = None) -> bool:
+        """Adds rows that follow, before the first that happened after `until`; whether that were all.
+
+        Raises PoisonEvent, Gap; what came before stays folded.
+        """
         state = self.state
         for row in rows:
             try:
                 event = to_event(StoredEvent("", row.version, row.topic, row.state))
             except UnreadableEvent as error:
                 raise PoisonEvent(row.position) from error
+            if until is not None and event.at > until:
+                return False
             state.fold(row, event)
             self._sessions.fold(row.position, event)
             if state.ordinal % CHECKPOINT_EVENTS == 0:
                 self._checkpoints.append(checkpoint_of(state))
+        return True
 
     def copy(self) -> "Folding":
         """One to go on with elsewhere; what is still to be written goes with it."""

@@ -5,9 +5,12 @@ never lacks what a client has seen. Whatever else is in the log is read from the
 """
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import structlog
 
@@ -20,9 +23,13 @@ from ouija_es.store.ledger import LogRow
 from ouija_es.store.rows import log_rows
 
 WRITE_SECONDS = 1.0
+LOOK_SECONDS = 10.0
+"""Now and then the log is looked at without a feed: what was committed late, after an error, nobody has told of."""
 AGAIN_SECONDS = 5.0
 
 log = structlog.get_logger()
+
+Result = TypeVar("Result")
 
 
 class Projector:
@@ -34,6 +41,9 @@ class Projector:
         self._folding = Folding(State())
         self._head = 0
         self._written = 0
+        self._reopen = True
+        self._working: asyncio.Future[Any] | None = None
+        self._looked_at = 0.0
         self._following = False
         self._wake = asyncio.Event()
         self.stopped_at: int | None = None
@@ -72,7 +82,7 @@ class Projector:
     async def start(self) -> None:
         """Opens the views and folds what they lack. Raises StoreUnreadable; a poison event is logged, and shown."""
         try:
-            await asyncio.to_thread(self._open)
+            await self._in_thread(self._open)
             await self._catch_up()
         except (sqlite3.Error, OSError) as error:
             _log_failure(error)  # `run` tries again; the service answers without its views
@@ -87,9 +97,9 @@ class Projector:
                 pass
             self._wake.clear()
             try:
-                if self._views is None or rebuilt_path(self._database).exists():
+                if self._reopen or rebuilt_path(self._database).exists():
                     await self._take_over()
-                elif not self._following and self.stopped_at is None:
+                elif self.stopped_at is None and (not self._following or self._look_is_due()):
                     await self._catch_up()
                 await self._write()
             except (StoreUnreadable, sqlite3.Error, OSError) as error:
@@ -97,26 +107,34 @@ class Projector:
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def close(self) -> None:
-        """Writes what is folded, and closes the views."""
+        """Writes what is folded, and closes the views; to be called once `start` and `run` are cancelled."""
+        if self._working is not None:
+            # What was cancelled goes on in its thread. Of changes it may have lost nothing must be written behind it.
+            await asyncio.wait([self._working])
+            self._reopen = self._reopen or self._working.exception() is not None
         try:
-            await self._write()
+            if not self._reopen:
+                await self._write()
             if self._views is not None:
                 await asyncio.to_thread(self._views.close)
         except sqlite3.Error as error:
             _log_failure(error)
 
     def _open(self) -> None:
-        if self._views is not None:
-            self._views.close()
+        views, self._views, self._reopen = self._views, None, True
+        if views is not None:
+            with contextlib.suppress(sqlite3.Error):  # they are opened anew just because they could not be written
+                views.close()
         self._views = open_views(self._database)
         with log_rows(self._database) as rows:
             self._folding = Folding(catching_up.load(self._views, rows))
             self._head = max(self._head, rows.head())
         self._written = self.state.position
+        self._reopen = False
 
     async def _take_over(self) -> None:
         self._following, self.stopped_at = False, None
-        await asyncio.to_thread(self._open)
+        await self._in_thread(self._open)
         await self._catch_up()
         log.info("views opened", position=self.state.position)
 
@@ -125,11 +143,13 @@ class Projector:
         views = self._views
         if views is None:
             return
+        self._following = False  # what is fed meanwhile is read from the log
+        self._looked_at = time.monotonic()
         while True:
             try:
-                folding = await asyncio.to_thread(self._next_batch, self._folding, views)
+                folding = await self._in_thread(self._next_batch, self._folding, views)
             except (sqlite3.Error, StoreUnreadable):
-                self._views = None  # what the batch had taken along is lost: begin again with what is written
+                self._reopen = True  # what the batch had taken along is lost: begin again with what is written
                 raise
             if folding is not None:
                 self._folding = folding
@@ -160,11 +180,18 @@ class Projector:
             return
         position, changes = self.state.position, self._folding.take()
         try:
-            await asyncio.to_thread(views.write, *changes)
+            await self._in_thread(views.write, *changes)
         except sqlite3.Error:
             self._folding.put_back(changes)
             raise
         self._written = position
+
+    def _look_is_due(self) -> bool:
+        return time.monotonic() - self._looked_at > LOOK_SECONDS
+
+    async def _in_thread(self, work: Callable[..., Result], *args: object) -> Result:
+        self._working = working = asyncio.get_running_loop().run_in_executor(None, work, *args)
+        return await asyncio.shield(working)
 
     def _stop(self, error: PoisonEvent) -> None:
         self.stopped_at = error.position

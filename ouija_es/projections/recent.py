@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from ouija_es.domain.attempts import Attempt, attempt_of
 from ouija_es.domain.events import (
     Abandoned,
     Answered,
@@ -15,21 +16,12 @@ from ouija_es.domain.events import (
     Event,
     Withdrawn,
 )
-from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider, Reason
+from ouija_es.domain.vocabulary import Category, Language, Personality, Provider
 
 KEPT = 30
-SLOT = timedelta(minutes=5)
+SLOT_MINUTES = 5
 SLOTS = 288
-"""A day in slots of five minutes."""
-
-
-class Try(msgspec.Struct, rename="camel"):
-    """How one try of a provider ended."""
-
-    provider: Provider
-    outcome: Outcome
-    reason: Reason | None
-    duration_ms: int
+"""A day of them."""
 
 
 class Question(msgspec.Struct, rename="camel"):
@@ -43,7 +35,7 @@ class Question(msgspec.Struct, rename="camel"):
     trace_id: str
     source: Provider | None = None
     duration_ms: int | None = None
-    attempts: list[Try] = msgspec.field(default_factory=list)
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
 
 
 class Slot(msgspec.Struct):
@@ -69,12 +61,10 @@ class Recent(msgspec.Struct):
                 self.open[stream] = Question(
                     UUID(stream), event.at, event.personality, event.language, event.category, event.trace_id
                 )
-            case AttemptSucceeded():
-                self._try(stream, Try(event.provider, Outcome.ANSWERED, event.reason, event.duration_ms))
-            case AttemptFailed():
-                self._try(stream, Try(event.provider, Outcome.FAILED, event.reason, event.duration_ms))
-            case AttemptSkipped():
-                self._try(stream, Try(event.provider, Outcome.SKIPPED, event.reason, 0))
+            case AttemptSucceeded() | AttemptFailed() | AttemptSkipped():
+                question, attempt = self.open.get(stream), attempt_of(event)
+                if question is not None and attempt is not None:
+                    question.attempts.append(attempt)
             case Answered():
                 question = self._end(stream)
                 if question is not None:
@@ -86,11 +76,6 @@ class Recent(msgspec.Struct):
             case _:
                 pass
 
-    def _try(self, stream: str, attempt: Try) -> None:
-        question = self.open.get(stream)
-        if question is not None:
-            question.attempts.append(attempt)
-
     def _end(self, stream: str) -> Question | None:
         question = self.open.pop(stream, None)
         if question is not None:
@@ -100,7 +85,7 @@ class Recent(msgspec.Struct):
 
     def _slot(self, at: datetime) -> Slot:
         # Times go back a little where clocks do: such an answer counts in the newest slot.
-        start = at - timedelta(minutes=at.minute % 5, seconds=at.second, microseconds=at.microsecond)
+        start = at - timedelta(minutes=at.minute % SLOT_MINUTES, seconds=at.second, microseconds=at.microsecond)
         if not self.slots or self.slots[-1].at < start:
             self.slots.append(Slot(start))
             del self.slots[:-SLOTS]

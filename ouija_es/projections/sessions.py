@@ -24,7 +24,6 @@ _WRITE = """INSERT INTO sessions VALUES (?,?,?,?,?,?)
     erased_at=COALESCE(excluded.erased_at, erased_at)"""
 _PAGE = "SELECT * FROM sessions WHERE opened_position<? ORDER BY opened_position DESC LIMIT ?"
 
-
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -63,7 +62,6 @@ class SessionChanges:
                 change = self._changes[event.session_id] = Change(position, event.at, event.at)
             change.questions += 1
             change.last_at = max(change.last_at, event.at)
-
         elif isinstance(event, Erased):
             change = self._changes.get(event.session_id)
             if change is None:

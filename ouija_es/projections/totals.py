@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ouija_es.domain.attempts import attempt_of
 from ouija_es.domain.events import (
     Abandoned,
     Answered,
@@ -67,7 +68,7 @@ class Totals(msgspec.Struct):
     abandoned: int = 0
     erasures: int = 0
 
-    def fold(self, event: Event, question: Question | None) -> None:  # noqa: C901 - one case an event
+    def fold(self, event: Event, question: Question | None) -> None:
         """Adds an event, of this question if it is one's."""
         trace_id = None if question is None else question.trace_id
         match event:
@@ -75,18 +76,8 @@ class Totals(msgspec.Struct):
                 labels = QuestionLabels(event.personality, event.language, event.category)
                 self.questions[labels] = self.questions.get(labels, 0) + 1
                 self.sessions += event.opens_session
-            case AttemptSucceeded():
-                self._attempt(event.provider, Outcome.ANSWERED, event.reason)
-                self._durations(event.provider, Outcome.ANSWERED).add(event.duration_ms, event.at, trace_id)
-                if event.input_tokens is not None or event.output_tokens is not None:
-                    tokens = self.tokens.setdefault(event.provider, Tokens())
-                    tokens.input += event.input_tokens or 0
-                    tokens.output += event.output_tokens or 0
-            case AttemptFailed():
-                self._attempt(event.provider, Outcome.FAILED, event.reason)
-                self._durations(event.provider, Outcome.FAILED).add(event.duration_ms, event.at, trace_id)
-            case AttemptSkipped():
-                self._attempt(event.provider, Outcome.SKIPPED, event.reason)
+            case AttemptSucceeded() | AttemptFailed() | AttemptSkipped():
+                self._attempt(event, trace_id)
             case Answered():
                 self.answers[event.source] = self.answers.get(event.source, 0) + 1
                 durations = self.answer_durations.setdefault(event.source, Histogram())
@@ -102,12 +93,19 @@ class Totals(msgspec.Struct):
             case _:
                 pass
 
-    def _attempt(self, provider: Provider, outcome: Outcome, reason: str | None) -> None:
-        labels = AttemptLabels(provider, outcome, str(reason) if reason else NO_REASON)
+    def _attempt(self, event: AttemptSucceeded | AttemptFailed | AttemptSkipped, trace_id: str | None) -> None:
+        attempt = attempt_of(event)
+        if attempt is None:
+            return
+        labels = AttemptLabels(attempt.provider, attempt.outcome, attempt.reason or NO_REASON)
         self.attempts[labels] = self.attempts.get(labels, 0) + 1
-
-    def _durations(self, provider: Provider, outcome: Outcome) -> Histogram:
-        return self.attempt_durations.setdefault(DurationLabels(provider, outcome), Histogram())
+        if attempt.outcome is not Outcome.SKIPPED:
+            took = DurationLabels(attempt.provider, attempt.outcome)
+            self.attempt_durations.setdefault(took, Histogram()).add(attempt.duration_ms, event.at, trace_id)
+        if isinstance(event, AttemptSucceeded) and (event.input_tokens, event.output_tokens) != (None, None):
+            tokens = self.tokens.setdefault(event.provider, Tokens())
+            tokens.input += event.input_tokens or 0
+            tokens.output += event.output_tokens or 0
 
     def attempts_of(self, provider: Provider) -> Mapping[str, Mapping[str, int]]:
         """A provider's tries: outcome to reason to how many."""

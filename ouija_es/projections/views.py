@@ -48,8 +48,10 @@ class Views:
 
     def close(self) -> None:
         """Closes the file; what was written is in it, none of it in a log beside it."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._connection.close()
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._connection.close()
 
     def read(self) -> State | None:
         """The state as last written; None of a new file or one that was folded by other rules."""

@@ -4,17 +4,9 @@ from uuid import UUID
 
 import msgspec
 
-from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider, Reason
-from ouija_es.seance import Answer, Ask, Attempt
-
-
-class AttemptBody(msgspec.Struct, frozen=True, rename="camel"):
-    """One try of a provider."""
-
-    provider: Provider
-    outcome: Outcome
-    reason: Reason | None
-    duration_ms: int
+from ouija_es.domain.attempts import Attempt
+from ouija_es.domain.vocabulary import Category, Language, Personality, Provider
+from ouija_es.seance import Answer, Ask
 
 
 class AnswerBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -30,12 +22,7 @@ class AnswerBody(msgspec.Struct, frozen=True, rename="camel"):
     source: Provider
     model: str
     response_time: int
-    attempts: list[AttemptBody]
-
-
-def attempt_body(attempt: Attempt) -> AttemptBody:
-    """A try, as clients see it."""
-    return AttemptBody(attempt.provider, attempt.outcome, attempt.reason, attempt.duration_ms)
+    attempts: list[Attempt]
 
 
 def answer_body(ask: Ask, answer: Answer) -> AnswerBody:
@@ -51,7 +38,7 @@ def answer_body(ask: Ask, answer: Answer) -> AnswerBody:
         source=answer.source,
         model=answer.model,
         response_time=answer.duration_ms,
-        attempts=[attempt_body(attempt) for attempt in answer.attempts],
+        attempts=answer.attempts,
     )
 
 

@@ -7,12 +7,13 @@ import msgspec
 import structlog
 from falcon.asgi import SSEvent
 
+from ouija_es.domain.attempts import Attempt
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import RequestError
 from ouija_es.fallback.chain import Delta, Discard
-from ouija_es.resources.bodies import AnswerBody, attempt_body
+from ouija_es.resources.bodies import AnswerBody
 from ouija_es.resources.problem import problem_body
-from ouija_es.seance import Accepted, Answer, Attempt, Item
+from ouija_es.seance import Accepted, Answer, Item
 
 MEDIA_TYPE = "text/event-stream"
 COMMENT_SECONDS = 2.0
@@ -101,7 +102,7 @@ async def _watch(
 def _to_event(item: Item | RequestError, body: Callable[[Answer], AnswerBody], trace_id: str) -> SSEvent | None:
     match item:
         case Attempt():
-            return _event("attempt", attempt_body(item))
+            return _event("attempt", item)
         case Delta():
             return _event("delta", {"text": item.text})
         case Discard():

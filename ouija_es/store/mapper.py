@@ -1,6 +1,5 @@
 """Events to rows and back. What is `texts` in an event is sealed in its row."""
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -39,11 +38,6 @@ def to_event(row: StoredEvent) -> Event:
         return _decoders[row.topic].decode(row.state)
     except (KeyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEvent(f"{row.topic} at version {row.originator_version} of {row.originator_id}") from error
-
-
-def time_of(topic: str, state: bytes) -> datetime:
-    """When a row's event happened. Raises UnreadableEvent."""
-    return to_event(StoredEvent("", 0, topic, state)).at
 
 
 def opened(stream: UUID, version: int, event: Event, key: SealingKey) -> Event:

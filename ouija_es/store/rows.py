@@ -23,10 +23,10 @@ class LogRows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def after(self, position: int, limit: int = BATCH) -> list[LogRow]:
-        """The next rows behind a position; empty at the end of the log."""
+    def after(self, position: int, limit: int | None = None) -> list[LogRow]:
+        """The next rows behind a position, at most `limit` or a batch; empty at the end of the log."""
         with _readable():
-            return list(map(LogRow._make, self._connection.execute(_AFTER, [position, limit])))
+            return list(map(LogRow._make, self._connection.execute(_AFTER, [position, limit or BATCH])))
 
     def at(self, position: int) -> LogRow | None:
         """The row at a position."""

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import structlog
 
+from ouija_es.domain.attempts import attempt_of
 from ouija_es.domain.events import AttemptFailed, AttemptSkipped, AttemptStarted, AttemptSucceeded
 from ouija_es.domain.vocabulary import Provider, Reason
 from ouija_es.telemetry.tracing import RequestSpan
@@ -33,13 +34,8 @@ class Account:
         self, step: AttemptStarted | AttemptFailed | AttemptSkipped | AttemptSucceeded, trace_headers: dict[str, str]
     ) -> None:
         """A step of the chain. `trace_headers` gets what the call that follows is to send along."""
-        match step:
-            case AttemptSucceeded():
-                self._attempts.append(f"{step.provider} answered {step.reason or '-'} {step.duration_ms}")
-            case AttemptFailed():
-                self._attempts.append(f"{step.provider} failed {step.reason} {step.duration_ms}")
-            case AttemptSkipped():
-                self._attempts.append(f"{step.provider} skipped {step.reason} 0")
+        if (attempt := attempt_of(step)) is not None:
+            self._attempts.append(f"{attempt.provider} {attempt.outcome} {attempt.reason or '-'} {attempt.duration_ms}")
         if self._span is not None:
             self._span.step(step)
             trace_headers.update(self._span.headers())

@@ -1,7 +1,9 @@
 """What the service prints never tells what was asked, who asked, or a secret."""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +43,32 @@ def test_no_text_key_token_or_session_is_printed(tmp_path: Path, stubs: StubProv
         answered = next(line for line in lines if line["event"] == "answered")
         assert answered["source"] == "groq"
         assert answered["attempts"][0].startswith("groq answered - ")
+
+
+def test_a_question_nobody_waits_for_has_its_line(tmp_path: Path, stubs: StubProviders) -> None:
+    stubs.behave("groq", "stall_after_delta")
+    variables = providers(stubs.groq_url, stubs.ollama_url, LOG_FORMAT="json", GROQ_TIMEOUT_SECONDS="30")
+    with RunningService(tmp_path, **variables, ANSWER_DEADLINE_SECONDS="60") as service:
+        headers = {"accept": "text/event-stream"}
+        with service.client.stream("POST", "/ouija/ask", json={"question": QUESTION}, headers=headers) as answer:
+            next(line for line in answer.iter_lines() if line.startswith("event: delta"))
+        while not (lines := lines_of(service, "withdrawn")):
+            time.sleep(0.05)
+    assert len(lines) == 1
+    assert lines[0].keys() >= {"question_id", "trace_id", "duration_ms", "record_ms", "attempts"}
+
+
+def test_a_question_that_cannot_be_recorded_has_its_line(tmp_path: Path, stubs: StubProviders) -> None:
+    with RunningService(tmp_path, LOG_FORMAT="json") as service:
+        (tmp_path / "ouija.db").rename(tmp_path / "elsewhere.db")
+        assert service.ask(QUESTION).status_code == 503
+        lines = lines_of(service, "not answered")
+    assert [line["kind"] for line in lines] == ["not-recorded"]
+
+
+def lines_of(service: RunningService, event: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in service.log.splitlines() if line.startswith("{") and line.endswith("}")]
+    return [line for line in lines if line["event"] == event]
 
 
 def test_the_server_s_own_lines_have_the_same_form(tmp_path: Path) -> None:

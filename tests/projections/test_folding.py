@@ -1,5 +1,6 @@
 """The views are one fold of the log: however it is cut, wherever it is taken up again."""
 
+import asyncio
 import random
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,15 @@ from hypothesis import strategies as st
 
 from ouija_es.domain.events import Abandoned, Answered, Asked, AttemptFailed, AttemptSkipped, AttemptSucceeded, Event
 from ouija_es.domain.vocabulary import Category, Language, Personality, Provider, Reason
+from ouija_es.errors import StoreUnreadable
 from ouija_es.projections import catching_up, folding
+from ouija_es.projections import projector as projector_module
 from ouija_es.projections.as_of import AsOf
 from ouija_es.projections.folding import Folding, PoisonEvent
 from ouija_es.projections.projector import Projector
 from ouija_es.projections.state import Gap, State, decode, encode
 from ouija_es.projections.views import open_views, rebuilt_path, views_path
+from ouija_es.store import rows as rows_module
 from ouija_es.store.ledger import GENESIS, LogRow, link
 from ouija_es.store.mapper import to_row
 from ouija_es.store.rows import log_rows
@@ -255,6 +259,68 @@ async def test_as_of_gives_the_numbers_of_then(database: Path, small_checkpoints
         state = await as_of.time(at)
         # All events of a question have one time here.
         assert sum(state.totals.questions.values()) == max(0, min(60, int(seconds) + 1))
+
+
+async def test_as_of_behind_a_poison_event_is_refused_and_before_it_is_not(database: Path) -> None:
+    write(database, [*LOG[:40], LOG[40]._replace(topic="ouija.Unheard.v1"), *LOG[41:]])
+    as_of = AsOf(database)
+    assert (await as_of.position(40)).position == 40
+    with pytest.raises(StoreUnreadable):
+        await as_of.position(41)
+
+
+async def test_a_row_that_nobody_told_of_is_found_by_a_look(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projector_module, "WRITE_SECONDS", 0.01)
+    monkeypatch.setattr(projector_module, "LOOK_SECONDS", 0.01)
+    write(database, LOG[:10])
+    projector = Projector(database)
+    await projector.start()
+    running = asyncio.create_task(projector.run())
+    write(database, LOG[10:20])
+    for _ in range(1_000):
+        await asyncio.sleep(0.01)
+        if projector.state.position == 20:
+            break
+    assert projector.state.position == 20
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await projector.close()
+
+
+async def test_views_that_were_lost_while_running_are_opened_again(database: Path) -> None:
+    write(database, LOG[:10])
+    projector = Projector(database)
+    await projector.start()
+    assert projector._views is not None
+    projector._views.close()  # as good as a disk that went away
+    write(database, LOG[10:])
+    with pytest.raises(sqlite3.Error):
+        await projector._catch_up()
+    await projector._take_over()
+    assert projector.state == WHOLE.state
+    await projector.close()
+
+
+async def test_a_stop_in_the_middle_of_catching_up_counts_no_session_twice(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows_module, "BATCH", 7)
+    write(database, LOG)
+    for pause in range(12):
+        projector = Projector(database)
+        starting = asyncio.create_task(projector.start())
+        await asyncio.sleep(pause * 0.002)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await projector.close()
+    last = Projector(database)
+    await last.start()
+    await last.close()
+    assert last.state == WHOLE.state
+    views = open_views(database)
+    assert sum(row.questions for row in views.sessions(2**62, 1_000)) == 60
+    views.close()
 
 
 def test_sessions_are_counted_over_writes(database: Path) -> None:

@@ -7,9 +7,10 @@ import msgspec
 
 import seeds
 from ouija_es import __version__
+from ouija_es.domain.attempts import Attempt
 from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider, Reason
 from ouija_es.providers.canned import MODEL as CANNED_MODEL
-from ouija_es.resources.bodies import AnswerBody, AttemptBody
+from ouija_es.resources.bodies import AnswerBody
 from ouija_es.resources.index import LINKS
 
 Examples = dict[str, Any]
@@ -51,7 +52,7 @@ def answers() -> Examples:
         source=Provider.GROQ,
         model=GROQ_MODEL,
         response_time=412,
-        attempts=[AttemptBody(Provider.GROQ, Outcome.ANSWERED, None, 405)],
+        attempts=[Attempt(Provider.GROQ, Outcome.ANSWERED, None, 405)],
     )
     table = AnswerBody(
         question_id=QUESTIONS[1],
@@ -65,9 +66,9 @@ def answers() -> Examples:
         model=CANNED_MODEL,
         response_time=3004,
         attempts=[
-            AttemptBody(Provider.GROQ, Outcome.FAILED, Reason.TIMEOUT, 3001),
-            AttemptBody(Provider.OLLAMA, Outcome.SKIPPED, Reason.NOT_CONFIGURED, 0),
-            AttemptBody(Provider.DATABASE, Outcome.ANSWERED, None, 0),
+            Attempt(Provider.GROQ, Outcome.FAILED, Reason.TIMEOUT, 3001),
+            Attempt(Provider.OLLAMA, Outcome.SKIPPED, Reason.NOT_CONFIGURED, 0),
+            Attempt(Provider.DATABASE, Outcome.ANSWERED, None, 0),
         ],
     )
     help_lines = msgspec.structs.replace(
@@ -78,7 +79,7 @@ def answers() -> Examples:
         source=Provider.DATABASE,
         model=CANNED_MODEL,
         response_time=1,
-        attempts=[AttemptBody(Provider.DATABASE, Outcome.ANSWERED, None, 0)],
+        attempts=[Attempt(Provider.DATABASE, Outcome.ANSWERED, None, 0)],
     )
     return {
         "groq": example("Groq answered", msgspec.to_builtins(model)),

@@ -21,7 +21,7 @@ FIELDS = {
     "attempts": "Every try, in order; the last one answered.",
     "provider": "Who was tried.",
     "outcome": "How the try ended.",
-    "AttemptBody.reason": "Why it failed or was skipped; null if it answered whole.",
+    "Attempt.reason": "Why it failed or was skipped; null if it answered whole.",
     "durationMs": "Whole milliseconds; 0 for a skip.",
     # the streamed answer
     "event": "Which event it is.",

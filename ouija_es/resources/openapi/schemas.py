@@ -11,11 +11,12 @@ import msgspec
 from msgspec import Meta
 
 from ouija_es.domain import vocabulary
+from ouija_es.domain.attempts import Attempt
 from ouija_es.domain.events import TOPICS, BreakerClosed, BreakerHalfOpened, BreakerOpened, Erased, PolicyAdopted
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import FieldError
 from ouija_es.resources.ask import QUESTION_LIMIT, AskRequest
-from ouija_es.resources.bodies import AnswerBody, AttemptBody
+from ouija_es.resources.bodies import AnswerBody
 from ouija_es.resources.openapi.fields import FIELDS
 
 Schema = dict[str, Any]
@@ -153,7 +154,7 @@ OF_NO_QUESTION = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed
 EVENTS = {topic: event for topic, event in TOPICS.items() if event not in OF_NO_QUESTION}
 """What can stand in a question's history; the others stand in the stream of the process they happened in."""
 STREAMED: dict[str, type] = {
-    "attempt": AttemptBody,
+    "attempt": Attempt,
     "delta": StreamDelta,
     "discard": StreamDiscard,
     "answer": AnswerBody,
