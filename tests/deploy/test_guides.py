@@ -15,7 +15,7 @@ from ouija_es.config import Platform, Settings
 from tests.service import ROOT, RunningService
 
 GUIDES = [ROOT / "docs/deployment.md", ROOT / "docs/despliegue.md"]
-NOT_SETTINGS = {*Platform.VARIABLES, "CODECOV_TOKEN", "LITESTREAM_REPLICA_URL", "OLLAMA_HOST", "SERVICE_URL"}
+NOT_SETTINGS = {*Platform.VARIABLES, "CODECOV_TOKEN", "OLLAMA_HOST", "OLLAMA_MODELS", "SERVICE_URL"}
 
 
 def blocks(text: str) -> list[str]:
