@@ -6,7 +6,7 @@ from pathlib import Path
 from ouija_es.projections.folding import Folding
 from ouija_es.projections.state import State
 from ouija_es.projections.views import Views, rebuilt_path, remove
-from ouija_es.store.ledger import link
+from ouija_es.store.ledger import link_of
 from ouija_es.store.rows import LogRows, log_rows
 
 Progress = Callable[[int], None]
@@ -27,7 +27,7 @@ def load(views: Views, log: LogRows) -> State:
 
 def _continues(state: State, log: LogRows) -> bool:
     row = log.at(state.position)
-    return row is not None and link(state.before, state.ordinal, row) == state.link
+    return row is not None and link_of(state.before, state.ordinal, row) == state.link
 
 
 def catch_up(folding: Folding, views: Views, log: LogRows, progress: Progress | None = None) -> None:

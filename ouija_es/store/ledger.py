@@ -18,27 +18,23 @@ _NUMBERS = struct.Struct(">QQ")
 
 
 class LogRow(NamedTuple):
-    """A row of the log as it is stored; `stream` in hex, `state` the event's JSON."""
+    """A row of the log as it is stored; `stream` in hex, `state` the event's JSON, `link` as the row itself claims."""
 
     position: int
     stream: str
     version: int
     topic: str
     state: bytes
+    link: bytes
 
 
-def link(previous: bytes, ordinal: int, row: LogRow) -> bytes:
-    """The link of the `ordinal`th row, 32 bytes, from the link before it."""
-    topic = row.topic.encode()
-    return hashlib.sha256(
-        b"".join(
-            (
-                previous,
-                _NUMBER.pack(ordinal),
-                bytes.fromhex(row.stream),
-                _NUMBERS.pack(row.version, len(topic)),
-                topic,
-                row.state,
-            )
-        )
-    ).digest()
+def link(previous: bytes, ordinal: int, stream: str, version: int, topic: str, state: bytes) -> bytes:
+    """The link of the `ordinal`th row, 32 bytes, from the link before it; `stream` in hex."""
+    name = topic.encode()
+    head = previous + _NUMBER.pack(ordinal) + bytes.fromhex(stream)
+    return hashlib.sha256(head + _NUMBERS.pack(version, len(name)) + name + state).digest()
+
+
+def link_of(previous: bytes, ordinal: int, row: LogRow) -> bytes:
+    """As `link`: what the row's link must be."""
+    return link(previous, ordinal, row.stream, row.version, row.topic, row.state)

@@ -11,7 +11,7 @@ from ouija_es.store.ledger import LogRow
 BATCH = 5_000
 
 _AFTER = (
-    "SELECT position, originator_id, originator_version, topic, state FROM stored_events "
+    "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
     "WHERE position>? ORDER BY position LIMIT ?"
 )
 _HEAD = "SELECT COALESCE(MAX(position), 0) FROM stored_events"

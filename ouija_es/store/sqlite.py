@@ -25,7 +25,7 @@ from eventsourcing.sqlite import (
 from eventsourcing.utils import Environment, EnvType
 
 from ouija_es.errors import StartError
-from ouija_es.store.ledger import LogRow
+from ouija_es.store.ledger import GENESIS, LogRow, link
 
 BUSY_TIMEOUT_SECONDS = 2
 ROWS_A_STATEMENT = (128, 32, 8, 2, 1)
@@ -40,6 +40,7 @@ TABLES = [
         originator_version INTEGER NOT NULL,
         topic TEXT NOT NULL,
         state BLOB NOT NULL,
+        link BLOB NOT NULL,
         UNIQUE (originator_id, originator_version)
     )""",
     """CREATE INDEX IF NOT EXISTS asked_by_session
@@ -87,7 +88,12 @@ class EventRecorder(SQLiteApplicationRecorder):
 
     def __init__(self, datastore: SQLiteDatastore, events_table_name: str = "stored_events") -> None:
         super().__init__(datastore, events_table_name)
-        self._insert_into = f"INSERT INTO {events_table_name} (originator_id, originator_version, topic, state) VALUES "
+        self.links: list[bytes] = []
+        """Of the rows inserted last, in their order."""
+        self._insert_into = (
+            f"INSERT INTO {events_table_name} (originator_id, originator_version, topic, state, link) VALUES "
+        )
+        self._select_last = f"SELECT position, link FROM {events_table_name} ORDER BY position DESC LIMIT 1"
         self.select_events_statement = (
             f"SELECT originator_id, originator_version, topic, state FROM {events_table_name} WHERE originator_id=? "
         )
@@ -105,11 +111,21 @@ class EventRecorder(SQLiteApplicationRecorder):
         destroyed_keys: Sequence[UUID] = (),
         **_: Any,
     ) -> Sequence[int]:
-        """The positions of the rows, in their order."""
+        """The positions of the rows, in their order. Each row's link continues the chain from the last row there is."""
+        # The library begins without the file's lock: read then, the last row might not be the last.
+        c.execute("COMMIT")
+        c.execute("BEGIN IMMEDIATE")
         _insert(c, "INSERT INTO session_keys VALUES ", [(key[0].hex, key[1]) for key in session_keys])
         for session_id in destroyed_keys:
             c.execute("DELETE FROM session_keys WHERE session_id=?", [session_id.hex])
-        rows = [(_hex(it.originator_id), it.originator_version, it.topic, it.state) for it in stored_events]
+        c.execute(self._select_last)
+        ordinal, previous = c.fetchone() or (0, GENESIS)
+        rows = []
+        for number, it in enumerate(stored_events, ordinal + 1):
+            stream = _hex(it.originator_id)
+            previous = link(previous, number, stream, it.originator_version, it.topic, it.state)
+            rows.append((stream, it.originator_version, it.topic, it.state, previous))
+        self.links = [row[4] for row in rows]
         last = _insert(c, self._insert_into, rows)
         return list(range(last - len(rows) + 1, last + 1))
 
@@ -134,9 +150,9 @@ def _hex(originator_id: UUID | str) -> str:
     return originator_id.hex if isinstance(originator_id, UUID) else originator_id
 
 
-def to_log_row(position: int, event: StoredEvent) -> LogRow:
+def to_log_row(position: int, event: StoredEvent, own_link: bytes) -> LogRow:
     """The row as it is stored at a position."""
-    return LogRow(position, _hex(event.originator_id), event.originator_version, event.topic, event.state)
+    return LogRow(position, _hex(event.originator_id), event.originator_version, event.topic, event.state, own_link)
 
 
 class Factory(SQLiteFactory):

@@ -105,7 +105,7 @@ class Writer:
             destroyed_keys=[append.destroyed_key for append in batch if append.destroyed_key is not None],
         )
         self._check_in_place()
-        self._committed += map(to_log_row, positions or (), rows)
+        self._committed += map(to_log_row, positions or (), rows, self._recorder.links)
 
     def take_committed(self) -> list[LogRow]:
         """The rows written since the last call, in order; without those found written late, after an error."""

@@ -22,7 +22,7 @@ from ouija_es.projections.projector import Projector
 from ouija_es.projections.state import Gap, State, decode, encode
 from ouija_es.projections.views import open_views, rebuilt_path, views_path
 from ouija_es.store import rows as rows_module
-from ouija_es.store.ledger import GENESIS, LogRow, link
+from ouija_es.store.ledger import GENESIS, LogRow, link, link_of
 from ouija_es.store.mapper import to_row
 from ouija_es.store.rows import log_rows
 from ouija_es.store.sqlite import open_recorder, to_log_row
@@ -79,7 +79,10 @@ def rows(count: int, seed: int = 1) -> list[LogRow]:
     for number in range(count):
         stream = uuid4()
         for version, event in enumerate(question(rng, START + timedelta(seconds=number)), 1):
-            found.append(to_log_row(len(found) + 1, to_row(stream, version, event)))
+            row = to_row(stream, version, event)
+            before = found[-1].link if found else GENESIS
+            own = link(before, len(found) + 1, stream.hex, version, row.topic, row.state)
+            found.append(to_log_row(len(found) + 1, row, own))
     return found
 
 
@@ -87,7 +90,7 @@ def write(database: Path, log: list[LogRow]) -> None:
     recorder = open_recorder(database)
     with recorder.datastore.transaction(commit=True) as cursor:
         for row in log:
-            cursor.execute("INSERT INTO stored_events VALUES (?,?,?,?,?)", row)
+            cursor.execute("INSERT INTO stored_events VALUES (?,?,?,?,?,?)", row)
     recorder.datastore.close()
 
 
@@ -120,7 +123,7 @@ def test_any_split_and_any_restart_gives_the_same_state(cuts: list[int]) -> None
 def test_the_link_is_the_chain_over_all_rows() -> None:
     expected = GENESIS
     for ordinal, row in enumerate(LOG, 1):
-        expected = link(expected, ordinal, row)
+        expected = link_of(expected, ordinal, row)
     assert WHOLE.state.link == expected
     assert WHOLE.state.ordinal == len(LOG)
 

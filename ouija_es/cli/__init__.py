@@ -1,0 +1,60 @@
+"""The command line. Exit codes: 0 done, 1 it could not be done or the check failed, 2 wrong usage or settings.
+
+A file a group of commands; what a command needs is imported when it runs.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from ouija_es import __version__
+from ouija_es.cli.audit import show
+from ouija_es.cli.data import backup, keys, rebuild, seed
+from ouija_es.cli.serving import serve
+from ouija_es.config import ConfigError, Settings, read_settings
+from ouija_es.errors import OuijaError
+
+Command = Callable[[argparse.Namespace, Settings], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    os.umask(0o077)  # what is written here tells about people
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        return command(options, read_settings())
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OuijaError as error:
+        print(f"ouija-es: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ouija-es", description="A virtual Ouija board's backend.")
+    parser.add_argument("--version", action="version", version=f"ouija_es {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, text: str, *, to: object = commands) -> argparse.ArgumentParser:
+        sub: argparse.ArgumentParser = to.add_parser(name, help=text, description=text)  # type: ignore[attr-defined]
+        sub.set_defaults(command=command)
+        return sub
+
+    add("serve", serve, "Serve HTTP on HOST:PORT until SIGTERM or SIGINT.")
+    add("seed", seed, "Write the canned answers into the database.")
+    keys_parser = add("keys", keys, "Show where the keys in force come from; make the key files if there are none.")
+    keys_parser.add_argument("--new", action="store_true", help="print a fresh VAULT_KEY and LEDGER_KEY instead")
+    backup_parser = add("backup", backup, "Copy the database to FILE, also while the service runs. Keys are not in it.")
+    backup_parser.add_argument("file", type=Path, metavar="FILE")
+    add("rebuild", rebuild, "Fold the log into new views; a running service takes them over when they are done.")
+    audit = commands.add_parser("audit", help="Read what was recorded.").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    show_parser = add("show", show, "Print a session's history as a timeline.", to=audit)
+    show_parser.add_argument("session", type=UUID, metavar="SESSION")
+    return parser

@@ -1,0 +1,46 @@
+"""`ouija-es serve`."""
+
+import argparse
+import signal
+import sys
+from types import FrameType
+
+from ouija_es.config import Settings
+
+
+def serve(options: argparse.Namespace, settings: Settings) -> int:
+    """Serves until a signal comes, then finishes what is in flight."""
+    # Imported here: the other commands do not need a web server, and are there sooner.
+    import uvicorn
+
+    from ouija_es.app import create_app
+    from ouija_es.readiness import Readiness
+    from ouija_es.telemetry.logs import configure_logs
+
+    del options
+    # Once stopped, uvicorn raises the signal again for whoever handled it before: that is here, and means success.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    configure_logs(settings.log_level, settings.effective_log_format)
+    readiness = Readiness()
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            readiness.draining = True
+            super().handle_exit(sig, frame)
+
+    server = Server(
+        uvicorn.Config(
+            create_app(settings, readiness),
+            host=settings.host,
+            port=settings.port,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=round(settings.answer_deadline_seconds) + 1,
+        )
+    )
+    server.run()
+    return 0 if server.started else 1
