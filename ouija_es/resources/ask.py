@@ -40,6 +40,8 @@ BODY_SECONDS = 5.0
 QUESTION_LIMIT = 500
 IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{16,255}")
 ECHO_LIMIT = 100
+# Unicode's category Cc, but newline and tab.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _question(value: str) -> str:
@@ -48,7 +50,7 @@ def _question(value: str) -> str:
         raise ValueError("must not be empty")
     if len(text) > QUESTION_LIMIT:
         raise ValueError(f"must have at most {QUESTION_LIMIT} characters")
-    if any(unicodedata.category(character) == "Cc" and character not in "\n\t" for character in text):
+    if _CONTROL.search(text):
         raise ValueError("must not contain control characters other than newline and tab")
     return text
 
