@@ -87,7 +87,7 @@ class Parts:
         self.shedding = Shedding(self.recorder, self.clock)
         self.projector = Projector(path)
         self.instruments = Instruments()
-        self.recorder.listen(Commits(self.projector, self.instruments))
+        self.recorder.listen(Commits(self.projector, self.instruments, self.tracer))
         self.recovery = Recovery(self.event_log, self.recorder, self.clock, instance)
         self._instance_stream = InstanceStream(instance, self.event_log, self.recorder)
         self.streams = Streams()
