@@ -65,6 +65,7 @@ export const en = {
 
   timelineTitle: "The last day",
   timelineChart: (minutes) => `Answers by source, in slots of ${minutes} minutes`,
+  timelineTable: "Answers by source, slot by slot",
   timelineReadout: (count) => `${count} answers in the last 24 hours`,
   timelineSlot: (from, to) => `${from} – ${to}`,
   timelineEmpty: "Nobody has asked in the last day.",

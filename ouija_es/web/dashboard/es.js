@@ -65,6 +65,7 @@ export const es = {
 
   timelineTitle: "El último día",
   timelineChart: (minutes) => `Respuestas por fuente, en tramos de ${minutes} minutos`,
+  timelineTable: "Respuestas por fuente, tramo a tramo",
   timelineReadout: (count) => `${count} respuestas en las últimas 24 horas`,
   timelineSlot: (from, to) => `${from} – ${to}`,
   timelineEmpty: "Nadie ha preguntado en el último día.",

@@ -8,8 +8,7 @@ export function figures(language, languages) {
   const locale = languages.find((tag) => tag.toLowerCase().split("-")[0] === language) ?? language;
   const count = new Intl.NumberFormat(locale);
   const share = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
-  const milliseconds = new Intl.NumberFormat(locale, { style: "unit", unit: "millisecond" });
-  const seconds = new Intl.NumberFormat(locale, { style: "unit", unit: "second", maximumSignificantDigits: 3 });
+  const seconds = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 });
   const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
   const clockSeconds = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const moment = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
@@ -18,7 +17,7 @@ export function figures(language, languages) {
   return {
     count: or((value) => count.format(value)),
     share: or((value) => share.format(value)),
-    duration: or((ms) => (ms < 1000 ? milliseconds.format(ms) : seconds.format(ms / 1000))),
+    duration: or((ms) => (ms < 1000 ? `${count.format(ms)}\u00a0ms` : `${seconds.format(ms / 1000)}\u00a0s`)),
     clock: or((time) => clock.format(new Date(time))),
     clockSeconds: or((time) => clockSeconds.format(new Date(time))),
     moment: or((time) => moment.format(new Date(time))),
