@@ -127,6 +127,7 @@ class Seance:
                     return
                 key_hash = key.hash
             session = await self._session(ask.session_id)
+            held.enter_context(self._sessions.using(session.id))
             yield Accepted()
             async with aclosing(self._answer(ask, session, deadline, key_hash, streamed=streamed)) as items:
                 async for item in items:
