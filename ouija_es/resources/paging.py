@@ -1,13 +1,13 @@
 """What part of a list is wanted: `after` or `cursor`, and `limit`, from the query."""
 
-import base64
-import binascii
+import re
 
 from falcon.asgi import Request
 
 from ouija_es.errors import FieldError, InvalidRequest
 
 LATEST_POSITION = 2**63 - 1
+CURSOR = "[0-7][0-9a-f]{15}"
 
 
 def limit(req: Request, *, default: int, most: int) -> int:
@@ -28,26 +28,23 @@ def after(req: Request) -> int:
 
 def cursor(position: int) -> str:
     """What stands for the place before a position; its form is nobody's business."""
-    return base64.urlsafe_b64encode(str(position).encode()).rstrip(b"=").decode()
+    return f"{position:016x}"
 
 
 def before(req: Request) -> int:
     """The position that the query's cursor stands for; behind all of them without one. Raises InvalidRequest."""
     given = _single(req, "cursor", cursor(LATEST_POSITION))
-    try:
-        position = int(base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)))
-    except (ValueError, binascii.Error):
-        position = 0
-    if not 0 < position <= LATEST_POSITION or cursor(position) != given:
+    if not re.fullmatch(CURSOR, given, re.ASCII):
         raise _invalid("cursor", "must be the `next` of an earlier page")
-    return position
+    return int(given, 16)
 
 
 def _number(req: Request, name: str, default: str) -> int | None:
     given = _single(req, name, default)
     if not given.isascii() or not given.isdecimal() or len(given) > len(str(LATEST_POSITION)):
         return None
-    return min(int(given), LATEST_POSITION)
+    number = int(given)
+    return number if number <= LATEST_POSITION else None
 
 
 def _single(req: Request, name: str, default: str) -> str:

@@ -230,7 +230,10 @@ def test_what_is_no_line_is_refused(line: bytes) -> None:
             ("/audit/sessions", f"limit={value}", "limit")
             for value in ("0", "201", "-1", "1.0", "x", "", "²", "9" * 30)
         ),
-        *(("/audit/sessions", f"cursor={value}", "cursor") for value in ("", "7", "Nw==", "LTE", "MA", "ñ", "A" * 99)),
+        *(
+            ("/audit/sessions", f"cursor={value}", "cursor")
+            for value in ("", "7", "f" * 16, "0" * 15, "g" * 16, "ñ", "0" * 99)
+        ),
         *(("/audit/events", f"limit={value}", "limit") for value in ("0", "1001", "-1", "1e3", "", "+1", "limit")),
         *(("/audit/events", f"after={value}", "after") for value in ("-1", "x", "", "1.5", "9" * 20)),
         ("/audit/events", "after=1&after=2", "after"),

@@ -13,7 +13,7 @@ from ouija_es.resources.openapi.headers import TRACEPARENT, header_refs
 from ouija_es.resources.openapi.histories import answered_by_table
 from ouija_es.resources.openapi.problems import Problem, problem_responses
 from ouija_es.resources.openapi.schemas import PREFIX, Schema
-from ouija_es.resources.paging import LATEST_POSITION, cursor
+from ouija_es.resources.paging import CURSOR, LATEST_POSITION
 from ouija_es.store.cloudevents import to_line
 from ouija_es.store.ledger import GENESIS, LogRow, link
 from ouija_es.store.mapper import to_row
@@ -52,7 +52,7 @@ def list_paths(problems: dict[str, Problem]) -> Schema:
                 "description": "Page by page: `next` is the cursor of what follows. Every read is logged.",
                 "security": SECURITY,
                 "parameters": [
-                    _query("cursor", "The `next` of an earlier page.", {"type": "string", "examples": [cursor(7)]}),
+                    _query("cursor", "The `next` of an earlier page.", {"type": "string", "pattern": f"^{CURSOR}$"}),
                     _limit(SESSIONS_LIMIT, SESSIONS_DEFAULT),
                     TRACEPARENT,
                 ],
