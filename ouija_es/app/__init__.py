@@ -16,6 +16,7 @@ from ouija_es.resources import dashboard_page, docs
 from ouija_es.resources.ask import AskResource
 from ouija_es.resources.asset import KEEP, REVALIDATE, PageFilesResource
 from ouija_es.resources.audit import QuestionHistoryResource, SessionHistoryResource
+from ouija_es.resources.audit_lists import EventsResource, SessionsResource
 from ouija_es.resources.client_limit import ClientLimit
 from ouija_es.resources.connection import App
 from ouija_es.resources.dashboard import DashboardResource
@@ -82,6 +83,8 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
     )
     app.add_route("/dashboard/{file}", PageFilesResource(dashboard_page.FOLDER, dashboard_page.FILES, REVALIDATE))
     app.add_route("/ouija/sessions/{session_id:uuid}", SessionResource(parts.erasure))
+    app.add_route("/audit/sessions", SessionsResource(parts.projector, audit_token))
+    app.add_route("/audit/events", EventsResource(settings.database_path, audit_token))
     app.add_route(
         "/audit/sessions/{session_id:uuid}",
         SessionHistoryResource(
