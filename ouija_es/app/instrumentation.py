@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ouija_es.fallback.tier import Tier
 from ouija_es.projections.projector import Projector
 from ouija_es.resources.exposition import FoldedMetrics
+from ouija_es.sealing import Sealer
 from ouija_es.shedding import Shedding
 from ouija_es.store.ledger import LogRow
 from ouija_es.store.recorder import GroupCommit
@@ -13,11 +14,12 @@ from ouija_es.telemetry.instruments import Instruments
 
 
 class Commits:
-    """Told of every commit: the projector folds it, the instruments time it."""
+    """Told of every commit: the projector folds it, the instruments time it, the sealer counts it."""
 
-    def __init__(self, projector: Projector, instruments: Instruments) -> None:
+    def __init__(self, projector: Projector, instruments: Instruments, sealer: Sealer) -> None:
         self._projector = projector
         self._instruments = instruments
+        self._sealer = sealer
 
     def committed(self, rows: Sequence[LogRow], seconds: float) -> None:
         """These rows are in the log."""
@@ -26,6 +28,7 @@ class Commits:
             started_at = time.perf_counter()
             self._projector.feed(rows)
             self._instruments.projection_seconds.observe(time.perf_counter() - started_at)
+            self._sealer.look()
 
     def failed(self, reason: str) -> None:
         """Somebody's rows were not recorded."""

@@ -14,6 +14,7 @@ _AFTER = (
     "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
     "WHERE position>? ORDER BY position LIMIT ?"
 )
+_LINKS = "SELECT link FROM stored_events WHERE position<=? ORDER BY position DESC LIMIT ?"
 _HEAD = "SELECT COALESCE(MAX(position), 0) FROM stored_events"
 
 
@@ -31,6 +32,11 @@ class LogRows:
     def at(self, position: int) -> LogRow | None:
         """The row at a position."""
         return next((row for row in self.after(position - 1, 1) if row.position == position), None)
+
+    def links_before(self, position: int, limit: int) -> list[bytes]:
+        """The links as the rows claim them up to a position, the newest last."""
+        with _readable():
+            return [bytes(row[0]) for row in self._connection.execute(_LINKS, [position, limit])][::-1]
 
     def head(self) -> int:
         """The last row's position; 0 of an empty log."""

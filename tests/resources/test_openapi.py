@@ -432,6 +432,7 @@ def test_what_is_found_is_as_described(service: RunningService) -> None:
         "/health": "/health",
         "/health/live": "/health/live",
         "/health/ready": "/health/ready",
+        "/audit/proof": "/audit/proof",
         "/audit/sessions/{sessionId}": f"/audit/sessions/{answer['sessionId']}",
         "/audit/questions/{questionId}": f"/audit/questions/{answer['questionId']}",
         "/api/openapi.json": "/api/openapi.json",

@@ -12,7 +12,15 @@ from msgspec import Meta
 
 from ouija_es.domain import vocabulary
 from ouija_es.domain.attempts import Attempt
-from ouija_es.domain.events import TOPICS, BreakerClosed, BreakerHalfOpened, BreakerOpened, Erased, PolicyAdopted
+from ouija_es.domain.events import (
+    TOPICS,
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+    Erased,
+    PolicyAdopted,
+    Sealed,
+)
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import FieldError
 from ouija_es.resources.ask import QUESTION_LIMIT, AskRequest
@@ -76,6 +84,14 @@ class ProjectionsCheck(TypedDict):
     error: str | None
 
 
+class LedgerCheck(TypedDict):
+    """The hash chain over the log, and its seals."""
+
+    status: Literal["ok", "error"]
+    sealedPosition: Count
+    error: str | None
+
+
 class HealthChecks(TypedDict):
     """One entry per dependency."""
 
@@ -83,6 +99,7 @@ class HealthChecks(TypedDict):
     ollama: ProviderCheck
     groq: ProviderCheck
     projections: ProjectionsCheck
+    ledger: LedgerCheck
 
 
 class Health(TypedDict):
@@ -107,6 +124,24 @@ class Dashboard(TypedDict):
     answers: dict[str, Any]
     timeline: list[dict[str, Any]]
     recent: list[dict[str, Any]]
+
+
+class ProofSeal(TypedDict):
+    """The last seal: a signature over a position and the ledger's hash there."""
+
+    position: Annotated[int, Meta(ge=1)]
+    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    sealedAt: datetime
+    signature: str
+
+
+class Proof(TypedDict):
+    """What somebody has to note to know this log again."""
+
+    position: Count
+    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    seal: ProofSeal | None
+    publicKey: str
 
 
 class Live(TypedDict):
@@ -149,8 +184,11 @@ class StreamDiscard(TypedDict):
     reason: Reason
 
 
-BODIES = (AnswerBody, Problem, Index, Health, Dashboard, Live, Ready, SessionHistory, StreamDelta, StreamDiscard)
-OF_NO_QUESTION = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed, Erased)
+BODIES = (
+    *(AnswerBody, Problem, Index, Health, Dashboard, Live, Ready, SessionHistory, Proof),
+    *(StreamDelta, StreamDiscard),
+)
+OF_NO_QUESTION = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed, Erased, Sealed)
 EVENTS = {topic: event for topic, event in TOPICS.items() if event not in OF_NO_QUESTION}
 """What can stand in a question's history; the others stand in the stream of the process they happened in."""
 STREAMED: dict[str, type] = {
@@ -243,7 +281,7 @@ def _described(name: str, schema: Schema) -> Schema:
         property_.pop("title", None)
         if field == "texts":  # opened by the audit API, or null; never sealed as in the log
             property_["anyOf"] = [{"type": "null"} if "contentEncoding" in it else it for it in property_["anyOf"]]
-        if field in ("at", "timestamp"):
+        if field in ("at", "timestamp", "sealedAt"):
             property_["format"] = "date-time"
         if text := FIELDS.get(f"{name}.{field}", FIELDS.get(field)):
             property_["description"] = text
