@@ -14,6 +14,7 @@ from ouija_es.projections.as_of import AsOf
 from ouija_es.readiness import Readiness
 from ouija_es.resources.ask import AskResource
 from ouija_es.resources.audit import QuestionHistoryResource, SessionHistoryResource
+from ouija_es.resources.audit_lists import EventsResource, SessionsResource
 from ouija_es.resources.client_limit import ClientLimit
 from ouija_es.resources.connection import App
 from ouija_es.resources.dashboard import DashboardResource
@@ -80,6 +81,8 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
         DashboardResource(parts.projector, AsOf(settings.database_path), parts.tiers, operator_tokens, parts.clock),
     )
     app.add_route("/ouija/sessions/{session_id:uuid}", SessionResource(parts.erasure))
+    app.add_route("/audit/sessions", SessionsResource(parts.projector, audit_token))
+    app.add_route("/audit/events", EventsResource(settings.database_path, audit_token))
     app.add_route(
         "/audit/sessions/{session_id:uuid}",
         SessionHistoryResource(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ouija_es.errors import StoreUnreadable
-from ouija_es.store.ledger import LogRow
+from ouija_es.store.ledger import GENESIS, LogRow
 
 BATCH = 5_000
 
@@ -15,6 +15,10 @@ _AFTER = (
     "WHERE position>? ORDER BY position LIMIT ?"
 )
 _LINKS = "SELECT link FROM stored_events WHERE position<=? ORDER BY position DESC LIMIT ?"
+_PAGE_END = (
+    "SELECT COALESCE(MAX(position), ?) FROM (SELECT position FROM stored_events WHERE position>? "
+    "ORDER BY position LIMIT ?)"
+)
 _HEAD = "SELECT COALESCE(MAX(position), 0) FROM stored_events"
 
 
@@ -34,9 +38,15 @@ class LogRows:
         return next((row for row in self.after(position - 1, 1) if row.position == position), None)
 
     def links_before(self, position: int, limit: int) -> list[bytes]:
-        """The links as the rows claim them up to a position, the newest last."""
+        """The links as the rows claim them up to a position, the newest last; zeros for what can be none."""
         with _readable():
-            return [bytes(row[0]) for row in self._connection.execute(_LINKS, [position, limit])][::-1]
+            links = [row[0] for row in self._connection.execute(_LINKS, [position, limit])][::-1]
+        return [it if isinstance(it, bytes) and len(it) == len(GENESIS) else bytes(len(GENESIS)) for it in links]
+
+    def page_end(self, position: int, limit: int) -> int:
+        """The position of the last of at most `limit` rows behind a position; that one if there are none."""
+        with _readable():
+            return int(self._connection.execute(_PAGE_END, [position, position, limit]).fetchone()[0])
 
     def head(self) -> int:
         """The last row's position; 0 of an empty log."""

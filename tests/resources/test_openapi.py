@@ -113,7 +113,10 @@ def response_mistakes(method: str, path: str, response: httpx.Response) -> list[
     media_type = response.headers.get("content-type", "").partition(";")[0]
     if content and media_type not in content:
         return [*found, f"{media_type} is not described"]
-    if content and media_type.endswith("json"):
+    if content and media_type.endswith("ndjson"):
+        line = content[media_type]["schema"]["contentSchema"]["items"]
+        found += [mistake for it in response.text.splitlines() for mistake in mistakes(line, json.loads(it))]
+    elif content and media_type.endswith("json"):
         found += mistakes(content[media_type]["schema"], response.json())
     if media_type == STREAM:
         found += stream_mistakes(response.text)
@@ -433,6 +436,8 @@ def test_what_is_found_is_as_described(service: RunningService) -> None:
         "/health/live": "/health/live",
         "/health/ready": "/health/ready",
         "/audit/proof": "/audit/proof",
+        "/audit/sessions": "/audit/sessions?limit=1",
+        "/audit/events": "/audit/events?limit=1000",
         "/audit/sessions/{sessionId}": f"/audit/sessions/{answer['sessionId']}",
         "/audit/questions/{questionId}": f"/audit/questions/{answer['questionId']}",
         "/api/openapi.json": "/api/openapi.json",
@@ -461,6 +466,11 @@ ERRORS: dict[str, tuple[int, str, str, str, dict[str, Any]]] = {
         401, "get", "/audit/questions/{questionId}", f"/audit/questions/{UNKNOWN}",
         {"headers": {"Authorization": "Bearer no"}},
     ),
+    "too many sessions": (422, "get", "/audit/sessions", "/audit/sessions?limit=201", {"headers": AUDITOR}),
+    "no cursor": (422, "get", "/audit/sessions", "/audit/sessions?cursor=7", {"headers": AUDITOR}),
+    "too many events": (422, "get", "/audit/events", "/audit/events?limit=1001", {"headers": AUDITOR}),
+    "no position": (422, "get", "/audit/events", "/audit/events?after=-1", {"headers": AUDITOR}),
+    "no token for events": (401, "get", "/audit/events", "/audit/events", {}),
     "no such session": (
         404, "get", "/audit/sessions/{sessionId}", f"/audit/sessions/{UNKNOWN}", {"headers": AUDITOR}
     ),

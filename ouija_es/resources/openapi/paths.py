@@ -3,6 +3,7 @@
 from ouija_es.resources.docs import FILES
 from ouija_es.resources.openapi import examples, histories
 from ouija_es.resources.openapi.asking import ask
+from ouija_es.resources.openapi.audit_lists import list_paths
 from ouija_es.resources.openapi.headers import IF_NONE_MATCH, TRACEPARENT, header_refs
 from ouija_es.resources.openapi.operation import operation_paths
 from ouija_es.resources.openapi.problems import Problem, problem_responses
@@ -22,6 +23,7 @@ def paths(problems: dict[str, Problem]) -> Schema:
         **operation_paths(problems),
         "/ouija/sessions/{sessionId}": {"delete": _erase(problems, "eraseSession", "ouija")},
         "/audit/proof": _with_head(_proof(problems)),
+        **list_paths(problems),
         **_audit(problems),
         **{path: _with_head(get) for path, get in _docs(problems).items()},
     }

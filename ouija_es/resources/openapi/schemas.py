@@ -26,6 +26,7 @@ from ouija_es.errors import FieldError
 from ouija_es.resources.ask import QUESTION_LIMIT, AskRequest
 from ouija_es.resources.bodies import AnswerBody
 from ouija_es.resources.openapi.fields import FIELDS
+from ouija_es.store.cloudevents import CloudEvent
 
 Schema = dict[str, Any]
 
@@ -172,6 +173,23 @@ class SessionHistory(TypedDict):
     questions: list[QuestionHistory]
 
 
+class SessionSummary(TypedDict):
+    """A session."""
+
+    sessionId: UUID
+    openedAt: datetime
+    lastAt: datetime
+    questions: Count
+    erasedAt: datetime | None
+
+
+class SessionPage(TypedDict):
+    """Some sessions, newest first."""
+
+    sessions: list[SessionSummary]
+    next: str | None
+
+
 class StreamDelta(TypedDict):
     """A piece of a streamed answer."""
 
@@ -184,9 +202,9 @@ class StreamDiscard(TypedDict):
     reason: Reason
 
 
-BODIES = (
-    *(AnswerBody, Problem, Index, Health, Dashboard, Live, Ready, SessionHistory, Proof),
-    *(StreamDelta, StreamDiscard),
+BODIES: tuple[type, ...] = (
+    *(AnswerBody, Problem, Index, Health, Dashboard, Live, Ready, SessionHistory, StreamDelta, StreamDiscard),
+    *(SessionPage, CloudEvent, Proof),
 )
 OF_NO_QUESTION = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed, Erased, Sealed)
 EVENTS = {topic: event for topic, event in TOPICS.items() if event not in OF_NO_QUESTION}
