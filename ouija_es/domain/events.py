@@ -192,6 +192,18 @@ class Erased(Event, frozen=True, kw_only=True):
     by: ErasedBy
 
 
+class Sealed(Event, frozen=True, kw_only=True):
+    """The ledger's link at a position, signed: `store.seals` says over which bytes.
+
+    `hash` in hex; `signature` and `public_key` (Ed25519) in base64url.
+    """
+
+    position: int
+    hash: str
+    signature: str
+    public_key: str
+
+
 TOPICS: dict[str, type[Event]] = {
     "ouija.PolicyAdopted.v1": PolicyAdopted,
     "ouija.Asked.v1": Asked,
@@ -206,6 +218,7 @@ TOPICS: dict[str, type[Event]] = {
     "ouija.BreakerHalfOpened.v1": BreakerHalfOpened,
     "ouija.BreakerClosed.v1": BreakerClosed,
     "ouija.Erased.v1": Erased,
+    "ouija.Sealed.v1": Sealed,
 }
 TOPIC_OF: dict[type[Event], str] = {event: topic for topic, event in TOPICS.items()}
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ouija_es.errors import StoreUnreadable
-from ouija_es.store.ledger import LogRow
+from ouija_es.store.ledger import GENESIS, LogRow
 
 BATCH = 5_000
 
@@ -14,6 +14,7 @@ _AFTER = (
     "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
     "WHERE position>? ORDER BY position LIMIT ?"
 )
+_LINKS = "SELECT link FROM stored_events WHERE position<=? ORDER BY position DESC LIMIT ?"
 _PAGE_END = (
     "SELECT COALESCE(MAX(position), ?) FROM (SELECT position FROM stored_events WHERE position>? "
     "ORDER BY position LIMIT ?)"
@@ -35,6 +36,12 @@ class LogRows:
     def at(self, position: int) -> LogRow | None:
         """The row at a position."""
         return next((row for row in self.after(position - 1, 1) if row.position == position), None)
+
+    def links_before(self, position: int, limit: int) -> list[bytes]:
+        """The links as the rows claim them up to a position, the newest last; zeros for what can be none."""
+        with _readable():
+            links = [row[0] for row in self._connection.execute(_LINKS, [position, limit])][::-1]
+        return [it if isinstance(it, bytes) and len(it) == len(GENESIS) else bytes(len(GENESIS)) for it in links]
 
     def page_end(self, position: int, limit: int) -> int:
         """The position of the last of at most `limit` rows behind a position; that one if there are none."""

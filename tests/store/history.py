@@ -22,6 +22,7 @@ from ouija_es.domain.events import (
     AttemptSucceeded,
     Event,
     PolicyAdopted,
+    Sealed,
 )
 from ouija_es.store.log import BreakerChange, EventLog, Recorded
 from ouija_es.store.mapper import to_event
@@ -69,7 +70,7 @@ def streams_of(log: EventLog) -> dict[UUID, list[Recorded]]:
 
 
 def assert_whole(streams: Mapping[UUID, list[Recorded]], *, still_open: bool = False) -> None:
-    """Every stream is a process's policy, or a question from its Asked to its end, in the documented order.
+    """Every stream is a process's policy, a seal, or a question from its Asked to its end, in the documented order.
 
     `still_open`: a question may also be on its way.
     """
@@ -79,6 +80,9 @@ def assert_whole(streams: Mapping[UUID, list[Recorded]], *, still_open: bool = F
         if isinstance(events[0], PolicyAdopted):
             assert all(isinstance(event, BreakerChange) for event in events[1:])
             assert events[0].instance == stream
+            continue
+        if isinstance(events[0], Sealed):
+            assert len(events) == 1
             continue
         names = [START, *(type(event).__name__ for event in events)]
         for before, after in pairwise(names):

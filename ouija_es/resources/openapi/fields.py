@@ -59,6 +59,10 @@ FIELDS = {
     "ProjectionsCheck.status": "`error` if an event cannot be folded: the numbers stand still from there on.",
     "ProjectionsCheck.lag": "Events in the log that are not folded yet.",
     "ProjectionsCheck.error": "What is wrong, or null.",
+    "HealthChecks.ledger": "The hash chain over the log, and its seals.",
+    "LedgerCheck.status": "`error` if a row or a seal is not what was recorded: nothing is sealed from there on.",
+    "sealedPosition": "Up to where the log is sealed; 0 before the first seal.",
+    "LedgerCheck.error": "What is wrong, and where, or null.",
     # the dashboard
     "Dashboard.timestamp": "Now; with `as_of`, the time of the last event that is counted.",
     "Dashboard.position": "The log's position up to which everything is counted.",
@@ -66,7 +70,8 @@ FIELDS = {
     "by provider, and the questions `byPersonality`, `byLanguage`, `byCategory`.",
     "Dashboard.services": "`groq` and `ollama`: `available`, `breaker`, `rateLimit`, `attempts` by outcome and reason, "
     "`latency` of the last 15 minutes, `lastSuccessAt`, `lastFailureAt`. `database`: `totalResponses`, `byCategory`.",
-    "Dashboard.eventStore": "`events`, of them `projected`, the `lag` between, and whether the projector has stopped.",
+    "Dashboard.eventStore": "`events`, of them `projected`, the `lag` between, whether the projector has stopped, "
+    "and up to which position the log is sealed.",
     "Dashboard.answers": "`latency` of whole answers in the last 15 minutes.",
     "Dashboard.timeline": "The last day in slots of five minutes: `at`, and the answers by source.",
     "Dashboard.recent": "The last questions that ended, newest first, without their texts.",
@@ -78,6 +83,14 @@ FIELDS = {
     "ProviderCheck.error": "The reason of the last failure, or null.",
     "Live.status": "Always `ok`.",
     "Ready.status": "`starting` until what earlier processes left is cleared up, `draining` while it stops.",
+    # the proof
+    "Proof.position": "The last event that is folded; 0 of an empty log.",
+    "hash": "The ledger's hash at the position, in hex.",
+    "Proof.seal": "The last seal; null before the first one.",
+    "Proof.publicKey": "The Ed25519 key whose signatures count, base64url.",
+    "ProofSeal.position": "Up to where the log is sealed.",
+    "sealedAt": "When, in UTC: part of what is signed.",
+    "signature": "Ed25519, over `ouija.seal.v1|position|hash|sealedAt`; base64url.",
     # the audit API's lists
     "SessionPage.sessions": "Newest first.",
     "SessionPage.next": "The `cursor` of the page that follows; null on the last one.",
