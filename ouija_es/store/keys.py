@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from eventsourcing.persistence import PersistenceError
 from pydantic import SecretStr
 
@@ -46,8 +45,7 @@ class Keyring:
 
     def ledger_public_key(self) -> str:
         """The Ed25519 public key that belongs to the ledger key, base64url."""
-        public = Ed25519PrivateKey.from_private_bytes(self.ledger.raw).public_key()
-        return encoded(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
+        return encoded(Ed25519PrivateKey.from_private_bytes(self.ledger.raw).public_key().public_bytes_raw())
 
 
 def keyring(settings: Settings, *, make: bool = True) -> Keyring:
