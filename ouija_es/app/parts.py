@@ -78,7 +78,8 @@ class Parts:
         if written:
             log.info("Seeded %d responses", len(answers))
         category_words = seeds.load_category_words()
-        screen = SafetyScreen(seeds.load_safety_words())
+        self._classifier = Classifier(category_words)
+        self._screen = screen = SafetyScreen(seeds.load_safety_words())
         self.canned = Canned(answers, {language: screen.answer(language) for language in Language})
         instance = uuid7()
         self.tracer = build_tracer(settings, instance)
@@ -121,7 +122,7 @@ class Parts:
             recorder=self.recorder,
             sessions=sessions,
             chain=Chain(self.tiers, clock=self.clock, instance=instance, random=random.random),
-            classifier=Classifier.from_lists(category_words),
+            classifier=self._classifier,
             screen=screen,
             idempotency=Idempotency(self.event_log, vault, self.recovery, self.clock),
             recovery=self.recovery,
@@ -166,6 +167,9 @@ class Parts:
         self._tasks.append(task)
 
     async def _start(self) -> None:
+        # Not before the server listens: on a tenth of a processor these take a second and a half.
+        await asyncio.to_thread(self._classifier.prepare)
+        await asyncio.to_thread(self._screen.prepare)
         while True:
             try:
                 await asyncio.to_thread(restore, self.tiers, self.event_log, self.clock)
