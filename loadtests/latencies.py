@@ -26,3 +26,7 @@ class Latencies:
             self._seconds = array("d", sorted(self._seconds))
             self._in_order = True
         return self._seconds[max(0, math.ceil(len(self._seconds) * percent / 100) - 1)] * 1000
+
+    def share_over(self, ms: float) -> float:
+        """Of all samples, those that took longer."""
+        return sum(seconds * 1000 > ms for seconds in self._seconds) / max(1, len(self))

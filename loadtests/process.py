@@ -50,12 +50,6 @@ def pin(pid: int, cores: list[int]) -> None:
             os.sched_setaffinity(int(task.name), cores)
 
 
-def split_cores() -> tuple[list[int], list[int]]:
-    """One core for what is measured, the rest for what drives it; the same one if there is only one."""
-    cores = sorted(os.sched_getaffinity(0))
-    return cores[:1], cores[1:] or cores
-
-
 def _seconds(stat: Path) -> float:
     fields = stat.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS

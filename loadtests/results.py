@@ -59,7 +59,7 @@ def machine() -> dict[str, Any]:
         processor = names[0] if names else processor
     return {
         "processor": processor,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count() or 1,
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "load": round(os.getloadavg()[0], 1),
