@@ -14,7 +14,6 @@ from uuid import UUID
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ouija_es.domain.events import Sealed
 
@@ -33,7 +32,7 @@ class LedgerKey:
 
     def __init__(self, raw: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(raw)
-        self.public = encoded(self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+        self.public = encoded(self._key.public_key().public_bytes_raw())
 
     def seal(self, position: int, link: bytes, at: datetime, instance: UUID) -> Sealed:
         """The seal of everything up to a position."""
