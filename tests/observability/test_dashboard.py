@@ -20,8 +20,6 @@ from tests.observability.files import (
     recorded,
     rules,
 )
-from tests.service import RunningService, providers
-from tests.stubs import StubProviders
 
 GRAFANA = OBSERVABILITY / "grafana"
 
@@ -39,18 +37,10 @@ def expressions() -> Iterator[str]:
             yield target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".+")
 
 
-@pytest.fixture(scope="module")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names of all series of a service that has seen everything: each tier, a failure, a skip."""
-    with StubProviders() as stubs:
-        variables = providers(stubs.groq_url, stubs.ollama_url)
-        with RunningService(tmp_path_factory.mktemp("data"), **variables) as service:
-            service.ask("¿Encontraré el amor?").raise_for_status()
-            stubs.behave("groq", "status", code=400)
-            service.ask("¿Encontraré el amor?").raise_for_status()
-            text = service.client.get("/metrics").raise_for_status().text
-    families = text_string_to_metric_families(text)
-    return {sample.name for family in families for sample in family.samples}
+@pytest.fixture
+def scraped(scraped_text: str) -> set[str]:
+    """The names of all series."""
+    return {sample.name for family in text_string_to_metric_families(scraped_text) for sample in family.samples}
 
 
 def test_the_dashboard_is_what_its_generator_writes() -> None:
