@@ -1,5 +1,6 @@
 """Where the files under observability/ are, and what the rules among them say."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,3 +45,17 @@ def metrics_in(expression: str) -> set[str]:
     """The names of metrics that an expression asks for; label matchers, strings and comments are none."""
     bare = re.sub(r'"[^"]*"|#.*', "", expression)
     return set(re.findall(r"\b(?:ouija|process|python)_\w+|\w+:ouija_\w+:\w+", bare))
+
+
+def panels() -> Iterator[dict[str, Any]]:
+    """The panels of the dashboard, without the rows' headings."""
+    for panel in json.loads((OBSERVABILITY / "grafana/ouija.json").read_text(encoding="utf-8"))["panels"]:
+        if panel["type"] != "row":
+            yield panel
+
+
+def expressions() -> Iterator[str]:
+    """What the panels ask for, with Grafana's variables filled in."""
+    for panel in panels():
+        for target in panel["targets"]:
+            yield target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".+")

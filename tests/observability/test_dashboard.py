@@ -1,12 +1,10 @@
 """Grafana's dashboard is what its generator says, and asks for nothing that does not exist."""
 
-import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -16,25 +14,14 @@ from tests.observability.files import (
     NOT_SCRAPED_YET,
     OBSERVABILITY,
     ROOT,
+    expressions,
     metrics_in,
+    panels,
     recorded,
     rules,
 )
 
 GRAFANA = OBSERVABILITY / "grafana"
-
-
-def panels() -> Iterator[dict[str, Any]]:
-    for panel in json.loads((GRAFANA / "ouija.json").read_text(encoding="utf-8"))["panels"]:
-        if panel["type"] != "row":
-            yield panel
-
-
-def expressions() -> Iterator[str]:
-    """What the panels ask for, with Grafana's variables filled in."""
-    for panel in panels():
-        for target in panel["targets"]:
-            yield target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".+")
 
 
 @pytest.fixture
