@@ -28,7 +28,7 @@ class FoldedMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """All families."""
-        yield from _totals(self._projector.state.totals)
+        yield from totals_families(self._projector.state.totals)
         yield from self._log()
         yield from self._providers()
         yield _counter("ouija_requests_shed", "Asks refused early.", self._shedding.shed)
@@ -65,7 +65,8 @@ class FoldedMetrics(Collector):
         return opened, remaining
 
 
-def _totals(totals: Totals) -> Iterable[Metric]:
+def totals_families(totals: Totals) -> Iterable[Metric]:
+    """What is counted by folding the log: the same after a restart and after a rebuild."""
     questions = CounterMetricFamily(
         "ouija_questions", "Questions asked.", labels=["personality", "language", "category"]
     )
