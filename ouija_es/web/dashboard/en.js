@@ -121,7 +121,7 @@ export const en = {
   recentHint: "Without their texts: those are sealed, and only an audit opens them.",
   recentEmpty: "None has ended yet.",
   noAnswer: "no answer",
-  ids: "identifiers",
+  ids: "ids",
   question: "question",
   trace: "trace",
   showMore: (count) => `Show all ${count}`,

@@ -121,7 +121,7 @@ export const es = {
   recentHint: "Sin sus textos: esos van cifrados y solo los abre una auditoría.",
   recentEmpty: "Todavía no ha terminado ninguna.",
   noAnswer: "sin respuesta",
-  ids: "identificadores",
+  ids: "ids",
   question: "pregunta",
   trace: "traza",
   showMore: (count) => `Enseñar las ${count}`,
