@@ -13,7 +13,7 @@ export const en = {
   live: (time) => `Live, ${time}`,
   paused: (time) => `Paused since ${time}`,
   stale: (time) => `Numbers of ${time}`,
-  closed: "A token is missing",
+  nothing: "No numbers",
   then: "A view of the past",
 
   unreachable: "The service cannot be reached. Trying again every few seconds.",
