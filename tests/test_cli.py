@@ -26,7 +26,20 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
     )
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["seed"], ["keys"], ["backup"], ["audit"], ["audit", "show"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["serve"],
+        ["seed"],
+        ["keys"],
+        ["backup"],
+        ["audit"],
+        ["audit", "show"],
+        ["audit", "export"],
+        ["audit", "import"],
+    ],
+)
 def test_help_is_everywhere(tmp_path: Path, command: list[str]) -> None:
     shown = run(tmp_path, *command, "--help")
 
