@@ -27,7 +27,19 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["seed"], ["keys"], ["backup"], ["erase"], ["audit"], ["audit", "show"]]
+    "command",
+    [
+        [],
+        ["serve"],
+        ["seed"],
+        ["keys"],
+        ["backup"],
+        ["erase"],
+        ["audit"],
+        ["audit", "show"],
+        ["audit", "export"],
+        ["audit", "import"],
+    ],
 )
 def test_help_is_everywhere(tmp_path: Path, command: list[str]) -> None:
     shown = run(tmp_path, *command, "--help")

@@ -15,7 +15,8 @@ from ouija_es.errors import StartError
 from ouija_es.store.seals import LedgerKey, encoded
 from ouija_es.store.sqlite import open_recorder
 
-_NOTED = "vault-fingerprint"
+VAULT_FINGERPRINT = "vault-fingerprint"
+"""The name under which a database notes its vault key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,10 @@ class Key:
 
     raw: bytes = field(repr=False)
     origin: str
+
+    def fingerprint(self) -> str:
+        """Tells one vault key from another and gives nothing of it away."""
+        return hashlib.sha256(b"ouija.vault-fingerprint|" + self.raw).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,8 @@ class Keyring:
         return self.vault.raw
 
     def vault_fingerprint(self) -> str:
-        """Tells one vault key from another and gives nothing of it away."""
-        return hashlib.sha256(b"ouija.vault-fingerprint|" + self.vault.raw).hexdigest()[:16]
+        """As `Key.fingerprint`, of the vault key."""
+        return self.vault.fingerprint()
 
     def ledger_public_key(self) -> str:
         """The Ed25519 public key that belongs to the ledger key, base64url."""
@@ -51,9 +56,15 @@ def keyring(settings: Settings, *, make: bool = True) -> Keyring:
     """The keys in force; `make` makes key files that are not there. Raises StartError if there is no key to be had."""
     database = settings.database_path
     return Keyring(
-        vault=_key("VAULT_KEY", settings.vault_key, database.with_name(database.name + ".vault-key"), make=make),
+        vault=vault_key(settings, make=make),
         ledger=_key("LEDGER_KEY", settings.ledger_key, database.with_name(database.name + ".ledger-key"), make=make),
     )
+
+
+def vault_key(settings: Settings, *, make: bool = True) -> Key:
+    """As `keyring`, only the key that wraps session keys."""
+    database = settings.database_path
+    return _key("VAULT_KEY", settings.vault_key, database.with_name(database.name + ".vault-key"), make=make)
 
 
 def check_vault_key(database: Path, ring: Keyring) -> None:
@@ -62,10 +73,10 @@ def check_vault_key(database: Path, ring: Keyring) -> None:
         recorder = open_recorder(database)
         try:
             with recorder.datastore.transaction(commit=True) as cursor:
-                cursor.execute("SELECT value FROM metadata WHERE name=?", [_NOTED])
+                cursor.execute("SELECT value FROM metadata WHERE name=?", [VAULT_FINGERPRINT])
                 row = cursor.fetchone()
                 if row is None:  # else nothing is written, and a lock on the file is no hindrance
-                    cursor.execute("INSERT INTO metadata VALUES (?,?)", [_NOTED, ring.vault_fingerprint()])
+                    cursor.execute("INSERT INTO metadata VALUES (?,?)", [VAULT_FINGERPRINT, ring.vault_fingerprint()])
         finally:
             recorder.datastore.close()
     except (PersistenceError, sqlite3.Error) as error:
