@@ -11,8 +11,8 @@ PACKAGE = "ouija_es"
 
 LEAVES = {"config", "errors", "clock", "ids", "readiness", "entropy"}
 """Time, ids, settings and the error tree: for all above the domain."""
-LOG = {"recovery", "timeline", "erasure"}
-"""What is done with the log as a whole: finishing what a dead process left, and telling it to a person."""
+LOG = {"recovery", "timeline", "erasure", "replaying"}
+"""What is done with the log as a whole: finishing what a dead process left, telling it, deciding it again."""
 READ_SIDE = {"projections", "store", "domain"}
 FLOW = {"seance", "fallback", "providers"} | READ_SIDE
 
@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "erasure": LEAVES | {"store", "domain"},
     "recovery": LEAVES | {"store", "domain"},
     "timeline": {"store", "domain"},
+    "replaying": {"fallback", "store", "domain"},
     "web": set(),
     "resources": LEAVES | {"telemetry", "web", "shedding", "erasure"} | FLOW,
     "app": LEAVES | {"telemetry", "web", "resources", "shedding", "idempotency", "restoring"} | LOG | FLOW,
@@ -48,10 +49,11 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 BUILDERS = {"app", "cli"}
 BUILT = {"resources", "seance", "fallback", "providers", "projections", "store", "recovery", "shedding"}
-BUILT |= {"idempotency", "erasure"}
+BUILT |= {"idempotency", "erasure", "replaying"}
 BUILT_ANYWHERE = {
     "Deadline": "one is made at the door for every ask",
     "Journal": "one is kept for every question",
+    "Course": "one is followed for every question",
 }
 """Classes with a constructor of their own that are not wiring, and why."""
 

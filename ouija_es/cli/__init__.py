@@ -13,6 +13,7 @@ from uuid import UUID
 from ouija_es import __version__
 from ouija_es.cli.audit import show
 from ouija_es.cli.data import backup, keys, rebuild, seed
+from ouija_es.cli.replaying import replay
 from ouija_es.cli.serving import serve
 from ouija_es.config import ConfigError, Settings, read_settings
 from ouija_es.errors import OuijaError
@@ -57,4 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     show_parser = add("show", show, "Print a session's history as a timeline.", to=audit)
     show_parser.add_argument("session", type=UUID, metavar="SESSION")
+    replay_parser = add("replay", replay, "Make the fallback's decisions again from the record.", to=audit)
+    which = replay_parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("session", nargs="?", type=UUID, metavar="SESSION")
+    which.add_argument("--all", action="store_true", help="every question of the log")
     return parser

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 from ouija_es.errors import StoreUnreadable
 from ouija_es.store.ledger import LogRow
@@ -13,6 +14,15 @@ BATCH = 5_000
 _AFTER = (
     "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
     "WHERE position>? ORDER BY position LIMIT ?"
+)
+_STREAM = (
+    "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
+    "WHERE originator_id=? ORDER BY originator_version"
+)
+_SESSION = (
+    "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
+    "WHERE originator_id IN (SELECT originator_id FROM stored_events WHERE topic='ouija.Asked.v1' "
+    "AND json_extract(CAST(state AS TEXT), '$.sessionId')=?) ORDER BY position"
 )
 _HEAD = "SELECT COALESCE(MAX(position), 0) FROM stored_events"
 
@@ -31,6 +41,16 @@ class LogRows:
     def at(self, position: int) -> LogRow | None:
         """The row at a position."""
         return next((row for row in self.after(position - 1, 1) if row.position == position), None)
+
+    def stream(self, stream: UUID) -> list[LogRow]:
+        """A stream's rows; empty if there is none."""
+        with _readable():
+            return list(map(LogRow._make, self._connection.execute(_STREAM, [stream.hex])))
+
+    def session(self, session_id: UUID) -> list[LogRow]:
+        """The rows of a session's questions, in log order; empty if it is not known."""
+        with _readable():
+            return list(map(LogRow._make, self._connection.execute(_SESSION, [str(session_id)])))
 
     def head(self) -> int:
         """The last row's position; 0 of an empty log."""
