@@ -39,6 +39,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
         ["audit", "show"],
         ["audit", "export"],
         ["audit", "import"],
+        ["audit", "replay"],
     ],
 )
 def test_help_is_everywhere(tmp_path: Path, command: list[str]) -> None:

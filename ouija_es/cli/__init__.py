@@ -15,6 +15,7 @@ from ouija_es.cli.audit import show
 from ouija_es.cli.data import backup, keys, rebuild, seed
 from ouija_es.cli.erasing import erase, server_url
 from ouija_es.cli.exporting import export_log, import_log, position
+from ouija_es.cli.replaying import replay
 from ouija_es.cli.serving import serve
 from ouija_es.config import ConfigError, Settings, read_settings
 from ouija_es.errors import OuijaError
@@ -85,4 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         help="the session keys; wants the vault key they are wrapped under",
     )
     import_parser.add_argument("--expect-head", metavar="POSITION:HASH", help="refuse an export that ends elsewhere")
+    replay_parser = add("replay", replay, "Make the fallback's decisions again from the record.", to=audit)
+    which = replay_parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("session", nargs="?", type=UUID, metavar="SESSION")
+    which.add_argument("--all", action="store_true", help="every question of the log")
     return parser

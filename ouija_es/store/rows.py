@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 from ouija_es.errors import StoreUnreadable
 from ouija_es.store.ledger import GENESIS, LogRow
@@ -18,6 +19,15 @@ _LINKS = "SELECT link FROM stored_events WHERE position<=? ORDER BY position DES
 _PAGE_END = (
     "SELECT COALESCE(MAX(position), ?) FROM (SELECT position FROM stored_events WHERE position>? "
     "ORDER BY position LIMIT ?)"
+)
+_STREAM = (
+    "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
+    "WHERE originator_id=? ORDER BY originator_version"
+)
+_SESSION = (
+    "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
+    "WHERE originator_id IN (SELECT originator_id FROM stored_events WHERE topic='ouija.Asked.v1' "
+    "AND json_extract(CAST(state AS TEXT), '$.sessionId')=?) ORDER BY position"
 )
 _HEAD = "SELECT COALESCE(MAX(position), 0) FROM stored_events"
 
@@ -47,6 +57,16 @@ class LogRows:
         """The position of the last of at most `limit` rows behind a position; that one if there are none."""
         with _readable():
             return int(self._connection.execute(_PAGE_END, [position, position, limit]).fetchone()[0])
+
+    def stream(self, stream: UUID) -> list[LogRow]:
+        """A stream's rows; empty if there is none."""
+        with _readable():
+            return list(map(LogRow._make, self._connection.execute(_STREAM, [stream.hex])))
+
+    def session(self, session_id: UUID) -> list[LogRow]:
+        """The rows of a session's questions, in log order; empty if it is not known."""
+        with _readable():
+            return list(map(LogRow._make, self._connection.execute(_SESSION, [str(session_id)])))
 
     def head(self) -> int:
         """The last row's position; 0 of an empty log."""
