@@ -11,7 +11,7 @@ PACKAGE = "ouija_es"
 
 LEAVES = {"config", "errors", "clock", "ids", "readiness", "entropy"}
 """Time, ids, settings and the error tree: for all above the domain."""
-LOG = {"recovery", "timeline", "erasure"}
+LOG = {"recovery", "timeline", "erasure", "retention"}
 """What is done with the log as a whole: finishing what a dead process left, and telling it to a person."""
 READ_SIDE = {"projections", "store", "domain"}
 FLOW = {"seance", "fallback", "providers"} | READ_SIDE
@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "seance": LEAVES | {"telemetry", "fallback", "providers", "idempotency", "recovery"} | READ_SIDE,
     "shedding": LEAVES | {"store"},
     "erasure": LEAVES | {"store", "domain"},
+    "retention": LEAVES | {"erasure", "store", "domain"},
     "recovery": LEAVES | {"store", "domain"},
     "timeline": {"store", "domain"},
     "web": set(),
@@ -48,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 BUILDERS = {"app", "cli"}
 BUILT = {"resources", "seance", "fallback", "providers", "projections", "store", "recovery", "shedding"}
-BUILT |= {"idempotency", "erasure"}
+BUILT |= {"idempotency", "erasure", "retention"}
 BUILT_ANYWHERE = {
     "Deadline": "one is made at the door for every ask",
     "Journal": "one is kept for every question",

@@ -44,6 +44,7 @@ from ouija_es.readiness import Readiness
 from ouija_es.recovery import Recovery
 from ouija_es.resources.sse import Streams
 from ouija_es.restoring import restore
+from ouija_es.retention import Retention
 from ouija_es.seance import Seance
 from ouija_es.shedding import Shedding
 from ouija_es.store.answers import digest_of, seed_database
@@ -87,7 +88,7 @@ class Parts:
         self.shedding = Shedding(self.recorder, self.clock)
         self.projector = Projector(path)
         self.instruments = Instruments()
-        self.recorder.listen(Commits(self.projector, self.instruments))
+        self.recorder.listen(Commits(self.projector, self.instruments, self.tracer))
         self.recovery = Recovery(self.event_log, self.recorder, self.clock, instance)
         self._instance_stream = InstanceStream(instance, self.event_log, self.recorder)
         self.streams = Streams()
@@ -109,6 +110,8 @@ class Parts:
         )
         sessions = Sessions(self.event_log, vault)
         self.erasure = Erasure(self.event_log, self.recorder, sessions, self.clock, instance)
+        days = settings.retention_days
+        self._retention = Retention(self.event_log, sessions, self.erasure, self.clock, days=days) if days else None
         self.seance = Seance(
             recorder=self.recorder,
             sessions=sessions,
@@ -169,6 +172,8 @@ class Parts:
             log.info("ready", canned_answers=self.canned.total, abandoned=abandoned)
             self._live(self.projector.run())
             self._live(self._instance_stream.run(recorded=1))
+            if self._retention is not None:
+                self._live(self._retention.run())
             for tier in self.tiers:
                 if isinstance(tier.provider, Ollama):
                     self._live(Warming(tier, tier.provider, random.random).run())

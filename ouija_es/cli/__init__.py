@@ -13,6 +13,7 @@ from uuid import UUID
 from ouija_es import __version__
 from ouija_es.cli.audit import show
 from ouija_es.cli.data import backup, keys, rebuild, seed
+from ouija_es.cli.erasing import erase, server_url
 from ouija_es.cli.serving import serve
 from ouija_es.config import ConfigError, Settings, read_settings
 from ouija_es.errors import OuijaError
@@ -52,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     backup_parser = add("backup", backup, "Copy the database to FILE, also while the service runs. Keys are not in it.")
     backup_parser.add_argument("file", type=Path, metavar="FILE")
     add("rebuild", rebuild, "Fold the log into new views; a running service takes them over when they are done.")
+    erase_parser = add("erase", erase, "Erase a session's texts for good: here, or through the server that runs here.")
+    erase_parser.add_argument("session", type=UUID, metavar="SESSION")
+    erase_parser.add_argument("--url", type=server_url, help="through the server there; wants ERASURE_TOKEN")
     audit = commands.add_parser("audit", help="Read what was recorded.").add_subparsers(
         required=True, metavar="COMMAND"
     )

@@ -17,8 +17,9 @@ import structlog
 from ouija_es.errors import StoreUnreadable
 from ouija_es.projections import catching_up
 from ouija_es.projections.folding import Folding, PoisonEvent
+from ouija_es.projections.sessions import SessionRow
 from ouija_es.projections.state import State
-from ouija_es.projections.views import Views, open_views, rebuilt_path
+from ouija_es.projections.views import Views, open_views, read_sessions, rebuilt_path
 from ouija_es.store.ledger import LogRow
 from ouija_es.store.rows import log_rows
 
@@ -26,6 +27,8 @@ WRITE_SECONDS = 1.0
 LOOK_SECONDS = 10.0
 """Now and then the log is looked at without a feed: what was committed late, after an error, nobody has told of."""
 AGAIN_SECONDS = 5.0
+CURRENT_SECONDS = 3.0
+"""How long a reader waits for views that hold what was recorded up to now."""
 
 log = structlog.get_logger()
 
@@ -41,6 +44,7 @@ class Projector:
         self._folding = Folding(State())
         self._head = 0
         self._written = 0
+        self._just_written = asyncio.Event()
         self._reopen = True
         self._working: asyncio.Future[Any] | None = None
         self._looked_at = 0.0
@@ -78,6 +82,23 @@ class Projector:
             self._folding.fold(rows)
         except PoisonEvent as error:
             self._stop(error)
+
+    async def sessions(self, before_position: int, limit: int) -> list[SessionRow]:
+        """Sessions opened before a position, newest first, as they stand now. Raises StoreUnreadable."""
+        try:
+            await self._current()
+            return await asyncio.to_thread(read_sessions, self._database, before_position, limit)
+        except (TimeoutError, sqlite3.Error) as error:
+            raise StoreUnreadable("The views cannot be read just now.", retry_after_seconds=5) from error
+
+    async def _current(self) -> None:
+        """Until the views hold what is in the log by now, or all that can be folded. Raises TimeoutError."""
+        wanted = self._head if self.stopped_at is None else self.state.position
+        async with asyncio.timeout(CURRENT_SECONDS):
+            while self._written < wanted:
+                self._just_written.clear()
+                self._wake.set()
+                await self._just_written.wait()
 
     async def start(self) -> None:
         """Opens the views and folds what they lack. Raises StoreUnreadable; a poison event is logged, and shown."""
@@ -153,7 +174,7 @@ class Projector:
                 raise
             if folding is not None:
                 self._folding = folding
-                self._written = self.state.position
+                self._note_written(self.state.position)
             elif self._head <= self.state.position:  # else something was committed since the last look
                 self._following = True
                 return
@@ -184,7 +205,11 @@ class Projector:
         except sqlite3.Error:
             self._folding.put_back(changes)
             raise
+        self._note_written(position)
+
+    def _note_written(self, position: int) -> None:
         self._written = position
+        self._just_written.set()
 
     def _look_is_due(self) -> bool:
         return time.monotonic() - self._looked_at > LOOK_SECONDS

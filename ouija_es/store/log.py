@@ -57,6 +57,9 @@ _QUESTIONS_OF_SESSION = (
     "SELECT originator_id FROM stored_events "
     f"WHERE topic='{_ASKED}' AND json_extract(CAST(state AS TEXT), '$.sessionId')=? ORDER BY position DESC LIMIT ?"
 )
+_SESSIONS_WITH_KEY = (
+    "SELECT session_id FROM session_keys WHERE session_id>? AND session_id<? ORDER BY session_id LIMIT ?"
+)
 # A start records its policy together with what it found unfinished, so nothing older than the last policy is open.
 # The changes of breakers and the erasing of sessions open no question.
 _UNFINISHED = (
@@ -130,6 +133,20 @@ class EventLog:
         """The key of a session; None if it never was or has been erased. Raises SealBroken under another vault key."""
         for row in self._select("SELECT wrapped FROM session_keys WHERE session_id=?", [session_id.hex]):
             return self._vault.unwrap(session_id, row[0])
+        return None
+
+    def has_key(self, session_id: UUID) -> bool:
+        """Whether the session's key is there."""
+        return bool(self._select("SELECT 1 FROM session_keys WHERE session_id=?", [session_id.hex]))
+
+    def sessions_with_key(self, after: UUID, before: UUID, limit: int) -> list[UUID]:
+        """Sessions whose key is there, oldest first, with ids between the two: ids begin with the time of opening."""
+        return [UUID(row[0]) for row in self._select(_SESSIONS_WITH_KEY, [after.hex, before.hex, limit])]
+
+    def last_asked_at(self, session_id: UUID) -> datetime | None:
+        """When the session's newest question was asked; None if it is not known."""
+        for question_id in self.questions_of(session_id, newest=1):
+            return self.stream(question_id)[0].event.at
         return None
 
     def question_with_key(self, key_hash: str) -> UUID | None:

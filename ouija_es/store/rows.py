@@ -14,6 +14,10 @@ _AFTER = (
     "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
     "WHERE position>? ORDER BY position LIMIT ?"
 )
+_PAGE_END = (
+    "SELECT COALESCE(MAX(position), ?) FROM (SELECT position FROM stored_events WHERE position>? "
+    "ORDER BY position LIMIT ?)"
+)
 _HEAD = "SELECT COALESCE(MAX(position), 0) FROM stored_events"
 
 
@@ -31,6 +35,11 @@ class LogRows:
     def at(self, position: int) -> LogRow | None:
         """The row at a position."""
         return next((row for row in self.after(position - 1, 1) if row.position == position), None)
+
+    def page_end(self, position: int, limit: int) -> int:
+        """The position of the last of at most `limit` rows behind a position; that one if there are none."""
+        with _readable():
+            return int(self._connection.execute(_PAGE_END, [position, position, limit]).fetchone()[0])
 
     def head(self) -> int:
         """The last row's position; 0 of an empty log."""

@@ -44,8 +44,13 @@ def documented_order() -> dict[str, set[str]]:
 
 def open_log(database: Path) -> EventLog:
     """The log of a database whose key file lies beside it."""
+    return EventLog(database, vault_of(database))
+
+
+def vault_of(database: Path) -> Vault:
+    """The vault of a database whose key file lies beside it."""
     key = database.with_name(database.name + ".vault-key").read_text(encoding="ascii").strip()
-    return EventLog(database, Vault(key_bytes(SecretStr(key))))
+    return Vault(key_bytes(SecretStr(key)))
 
 
 def streams_of(log: EventLog) -> dict[UUID, list[Recorded]]:

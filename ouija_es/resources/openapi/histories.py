@@ -43,7 +43,7 @@ def histories() -> tuple[Examples, Examples]:
     """Bodies of a session's and of a question's history."""
     answered = _history(0, _answered_by_groq())
     withdrawn = _history(1, _withdrawn())
-    erased = _history(0, _answered_by_table())
+    erased = _history(0, answered_by_table())
     return (
         {"session": example("Two questions", {"sessionId": str(SESSION), "questions": [answered, withdrawn]})},
         {
@@ -141,7 +141,8 @@ def _withdrawn() -> list[Event]:
     ]
 
 
-def _answered_by_table() -> list[Event]:
+def answered_by_table() -> list[Event]:
+    """A question that ends at the table, texts sealed."""
     return [
         _asked(b"sealed", opens_session=False),
         _started_groq(),

@@ -18,6 +18,7 @@ from ouija_es.errors import FieldError
 from ouija_es.resources.ask import QUESTION_LIMIT, AskRequest
 from ouija_es.resources.bodies import AnswerBody
 from ouija_es.resources.openapi.fields import FIELDS
+from ouija_es.store.cloudevents import CloudEvent
 
 Schema = dict[str, Any]
 
@@ -137,6 +138,23 @@ class SessionHistory(TypedDict):
     questions: list[QuestionHistory]
 
 
+class SessionSummary(TypedDict):
+    """A session."""
+
+    sessionId: UUID
+    openedAt: datetime
+    lastAt: datetime
+    questions: Count
+    erasedAt: datetime | None
+
+
+class SessionPage(TypedDict):
+    """Some sessions, newest first."""
+
+    sessions: list[SessionSummary]
+    next: str | None
+
+
 class StreamDelta(TypedDict):
     """A piece of a streamed answer."""
 
@@ -149,7 +167,10 @@ class StreamDiscard(TypedDict):
     reason: Reason
 
 
-BODIES = (AnswerBody, Problem, Index, Health, Dashboard, Live, Ready, SessionHistory, StreamDelta, StreamDiscard)
+BODIES: tuple[type, ...] = (
+    *(AnswerBody, Problem, Index, Health, Dashboard, Live, Ready, SessionHistory, StreamDelta, StreamDiscard),
+    *(SessionPage, CloudEvent),
+)
 OF_NO_QUESTION = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed, Erased)
 EVENTS = {topic: event for topic, event in TOPICS.items() if event not in OF_NO_QUESTION}
 """What can stand in a question's history; the others stand in the stream of the process they happened in."""
