@@ -74,9 +74,10 @@ bench: development ## every benchmark in turn
 	done; \
 	[ -z "$$failed" ] || { echo "make: failed:$$failed" >&2; exit 1; }
 
-load: development ## Locust for 30 s against a running server (LOCUST_HOST, default http://127.0.0.1:3000)
-	@exec env LOCUST_HOST="$${LOCUST_HOST:-http://127.0.0.1:3000}" $(DEV) -m locust -f loadtests/locustfile.py \
-		--headless --users 20 --spawn-rate 10 --run-time 30s $(ARGS)
+# HOST counts only if it is an address: some shells export a variable of that name.
+load: development ## visitors and gates: SCENARIO=smoke, steady, spike, soak or faults; HOST=https://... a deployment
+	@exec $(DEV) -m loadtests.load --scenario $(or $(SCENARIO),smoke) \
+		$(if $(or $(filter http://% https://%,$(HOST)),$(findstring command,$(origin HOST))),--host $(HOST)) $(ARGS)
 
 runtime:
 	$(call environment,.venv,requirements.lock)

@@ -21,16 +21,21 @@ def configure_logs(level: Literal["debug", "info", "warning", "error"], form: Li
         structlog.processors.ExceptionRenderer(where),
     ]
     renderer: Processor
+    factory: structlog.BytesLoggerFactory | structlog.WriteLoggerFactory
     if form == "json":
         renderer = structlog.processors.JSONRenderer(serializer=lambda line, **_: msgspec.json.encode(line).decode())
+        # What is printed for every ask goes out as the bytes it is encoded to.
+        own: Processor = structlog.processors.JSONRenderer(serializer=lambda line, **_: msgspec.json.encode(line))
+        factory = structlog.BytesLoggerFactory(sys.stdout.buffer)
     else:
-        renderer = structlog.dev.ConsoleRenderer(
+        renderer = own = structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
+        factory = structlog.WriteLoggerFactory(sys.stdout)
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, own],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)

@@ -96,6 +96,11 @@ HEADERS: dict[str, Schema] = {
         "schema": {"type": "string"},
         "example": 'Bearer realm="ouija_es"',
     },
+    "Link": {
+        "description": "Where the log goes on; absent if it does not.",
+        "schema": {"type": "string"},
+        "example": '</audit/events?after=1000&limit=1000>; rel="next"',
+    },
     "ETag": {
         "description": "For `If-None-Match`.",
         "required": True,
