@@ -11,7 +11,7 @@ PACKAGE = "ouija_es"
 
 LEAVES = {"config", "errors", "clock", "ids", "readiness", "entropy"}
 """Time, ids, settings and the error tree: for all above the domain."""
-LOG = {"recovery", "timeline", "erasure", "sealing"}
+LOG = {"recovery", "timeline", "erasure", "sealing", "verification"}
 """What is done with the log as a whole: finishing what a dead process left, sealing it, telling it to a person."""
 READ_SIDE = {"projections", "store", "domain"}
 FLOW = {"seance", "fallback", "providers"} | READ_SIDE
@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sealing": LEAVES | {"projections", "store", "domain"},
     "recovery": LEAVES | {"store", "domain"},
     "timeline": {"store", "domain"},
+    "verification": LEAVES | {"store", "domain"},
     "web": set(),
     "resources": LEAVES | {"telemetry", "web", "shedding", "erasure"} | FLOW,
     "app": LEAVES | {"telemetry", "web", "resources", "shedding", "idempotency", "restoring"} | LOG | FLOW,
@@ -49,11 +50,12 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 BUILDERS = {"app", "cli"}
 BUILT = {"resources", "seance", "fallback", "providers", "projections", "store", "recovery", "shedding"}
-BUILT |= {"idempotency", "erasure", "sealing"}
+BUILT |= {"idempotency", "erasure", "sealing", "verification"}
 BUILT_ANYWHERE = {
     "Deadline": "one is made at the door for every ask",
     "Journal": "one is kept for every question",
     "Links": "they belong to one pass over the log",
+    "LogRows": "it reads on the connection that it is given",
 }
 """Classes with a constructor of their own that are not wiring, and why."""
 

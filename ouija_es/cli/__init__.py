@@ -14,6 +14,7 @@ from ouija_es import __version__
 from ouija_es.cli.audit import show
 from ouija_es.cli.data import backup, keys, rebuild, seed
 from ouija_es.cli.serving import serve
+from ouija_es.cli.verifying import head, head_of, verify
 from ouija_es.config import ConfigError, Settings, read_settings
 from ouija_es.errors import OuijaError
 
@@ -57,4 +58,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     show_parser = add("show", show, "Print a session's history as a timeline.", to=audit)
     show_parser.add_argument("session", type=UUID, metavar="SESSION")
+    verify_parser = add(
+        "verify",
+        verify,
+        "Check a log from its first event to its last; exit code 1 at the first that is wrong.",
+        to=audit,
+    )
+    verify_parser.add_argument(
+        "source", metavar="FILE|URL", help="a database, a backup, an export, or a running service"
+    )
+    verify_parser.add_argument(
+        "--public-key", action="append", default=[], metavar="KEY", help="whose seals count, base64url; may be repeated"
+    )
+    verify_parser.add_argument(
+        "--expect-head",
+        type=head_of,
+        action="append",
+        default=[],
+        metavar="POSITION:HASH",
+        help="what was noted earlier and must be there; may be repeated",
+    )
+    verify_parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="holds the audit token, else AUDIT_TOKEN"
+    )
+    head_parser = add("head", head, "Print the last event's position and hash: note it elsewhere.", to=audit)
+    head_parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a database; else the configured one")
     return parser
