@@ -26,6 +26,7 @@ from ouija_es.errors import FieldError
 from ouija_es.resources.ask import QUESTION_LIMIT, AskRequest
 from ouija_es.resources.bodies import AnswerBody
 from ouija_es.resources.openapi.fields import FIELDS
+from ouija_es.resources.openapi.ledger import LedgerCheck, Proof
 from ouija_es.store.cloudevents import CloudEvent
 
 Schema = dict[str, Any]
@@ -85,14 +86,6 @@ class ProjectionsCheck(TypedDict):
     error: str | None
 
 
-class LedgerCheck(TypedDict):
-    """The hash chain over the log, and its seals."""
-
-    status: Literal["ok", "error"]
-    sealedPosition: Count
-    error: str | None
-
-
 class HealthChecks(TypedDict):
     """One entry per dependency."""
 
@@ -125,24 +118,6 @@ class Dashboard(TypedDict):
     answers: dict[str, Any]
     timeline: list[dict[str, Any]]
     recent: list[dict[str, Any]]
-
-
-class ProofSeal(TypedDict):
-    """The last seal: a signature over a position and the ledger's hash there."""
-
-    position: Annotated[int, Meta(ge=1)]
-    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-    sealedAt: datetime
-    signature: str
-
-
-class Proof(TypedDict):
-    """What somebody has to note to know this log again."""
-
-    position: Count
-    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-    seal: ProofSeal | None
-    publicKey: str
 
 
 class Live(TypedDict):
