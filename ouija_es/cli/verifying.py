@@ -53,17 +53,16 @@ def verify(options: argparse.Namespace, settings: Settings) -> int:
 
 def head(options: argparse.Namespace, settings: Settings) -> int:
     """Prints POSITION:HASH of the last event, as its row claims it."""
-    from ouija_es.store.rows import log_rows
-    from ouija_es.verification.findings import Head
+    from ouija_es.verification.database import opened
 
     path = options.file or settings.database_path
     if not path.exists():
         raise StartError(f"there is no database: {path}")
-    with log_rows(path) as rows:
-        last = rows.at(rows.head())
+    with opened(path) as database:
+        last = database.head()
     if last is None:
         raise StartError("nothing is recorded")
-    print(Head(last.position, last.link.hex()))
+    print(last)
     return 0
 
 

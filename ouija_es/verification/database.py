@@ -8,7 +8,7 @@ from pathlib import Path
 from ouija_es.errors import StartError, StoreUnreadable
 from ouija_es.store.ledger import LogRow
 from ouija_es.store.rows import LogRows
-from ouija_es.verification.findings import Kind, Wrong
+from ouija_es.verification.findings import Head, Kind, Wrong
 
 _HIGHEST = "SELECT seq FROM sqlite_sequence WHERE name='stored_events'"
 
@@ -20,6 +20,11 @@ class Database:
         self._connection = connection
         self._rows = LogRows(connection)
         self.total = self._rows.head()
+
+    def head(self) -> Head | None:
+        """The last row's position and link, as it claims them; None of an empty log."""
+        last = self._rows.at(self.total)
+        return None if last is None else Head(last.position, last.link.hex())
 
     def batches(self) -> Iterator[Sequence[LogRow]]:
         """The rows in order. Raises Wrong at the end, if there were more once; StoreUnreadable."""

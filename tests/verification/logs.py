@@ -3,7 +3,7 @@
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,6 +55,15 @@ def rechained(rows: list[LogRow], start: int = 1) -> list[LogRow]:
     return made
 
 
+@contextmanager
+def fast(path: Path) -> Iterator[sqlite3.Connection]:
+    """One transaction that need not outlive a loss of power."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous=OFF")
+        with connection:
+            yield connection
+
+
 class Copy:
     """A copy of a database, to be spoiled."""
 
@@ -62,12 +71,12 @@ class Copy:
         self.path = path
 
     def execute(self, statement: str, *values: object) -> None:
-        with closing(sqlite3.connect(self.path)) as connection, connection:
+        with fast(self.path) as connection:
             connection.execute(statement, values)
 
     def replace(self, rows: list[LogRow], *, remember: bool = False) -> None:
         """Other rows instead; `remember` leaves the file's memory of its highest position as it is."""
-        with closing(sqlite3.connect(self.path)) as connection, connection:
+        with fast(self.path) as connection:
             (highest,) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name='stored_events'").fetchone()
             connection.execute("DELETE FROM stored_events")
             connection.executemany("INSERT INTO stored_events VALUES (?,?,?,?,?,?)", rows)
@@ -79,12 +88,8 @@ class Copy:
 def copied(database: Path) -> Iterator[Copy]:
     path = database.with_name("copy.db")
     shutil.copyfile(database, path)
-    with closing(sqlite3.connect(path)) as connection:
+    with fast(path) as connection:
         for index in ("asked_by_session", "asked_by_idempotency_key"):  # they refuse what is no JSON
             connection.execute(f"DROP INDEX {index}")
     yield Copy(path)
     path.unlink()
-
-
-Spoil = Callable[[Copy, list[LogRow], random.Random], int]
-"""Does something to a copy, and returns the position that has to be named."""

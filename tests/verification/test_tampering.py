@@ -15,7 +15,7 @@ from ouija_es.verification.verifier import Verifier
 from tests.verification.independent import check
 from tests.verification.logs import KEY, OTHER, SEALED, Copy, copied, make_log, rechained
 
-TIMES = 40
+TIMES = 25
 COLUMNS = ["position", "originator_id", "originator_version", "topic", "state", "link"]
 
 
