@@ -34,7 +34,10 @@ def operation_paths(problems: dict[str, Problem]) -> Schema:
                 "description": "Prometheus text, or OpenMetrics where `Accept` asks for it.",
                 "security": SECURITY,
                 "parameters": [TRACEPARENT],
-                "responses": {"200": _ok("All series.", metrics), **problem_responses(problems, "WrongToken")},
+                "responses": {
+                    "200": _ok("All series.", metrics),
+                    **problem_responses(problems, "WrongToken", "TooManyWrongTokens"),
+                },
             }
         },
         "/dashboard": {
@@ -46,7 +49,9 @@ def operation_paths(problems: dict[str, Problem]) -> Schema:
                 "parameters": [AS_OF, TRACEPARENT],
                 "responses": {
                     "200": _ok("The numbers.", numbers),
-                    **problem_responses(problems, "MalformedRequest", "WrongToken", "NotFound", "StoreUnreadable"),
+                    **problem_responses(
+                        problems, "MalformedRequest", "WrongToken", "TooManyWrongTokens", "NotFound", "StoreUnreadable"
+                    ),
                 },
             }
         },
