@@ -169,7 +169,6 @@ class Settings(BaseSettings):
     ledger_key: Key | None = Field(
         None,
         description="32 bytes, base64url; without it a key file (0600) is made beside the database",
-        json_schema_extra=_later("ledger; `ouija-es keys` shows its public key"),
     )
     retention_days: WholeNumber = Field(
         0, description="texts are erased so many days after their session's last question; `0` keeps them for ever"

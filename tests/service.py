@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
@@ -30,13 +30,14 @@ class RunningService:
     must leave `info` in: the port is read from such a line.
     """
 
+    program: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "ouija_es", "serve")
+
     def __init__(self, folder: Path, **variables: str | None) -> None:
         self.folder = folder
         self.database = folder / "ouija.db"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the service
-        command = [sys.executable, "-m", "ouija_es", "serve"]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(folder, **variables), stdout=self._log, stderr=subprocess.STDOUT
+            self.program, cwd=ROOT, env=environment(folder, **variables), stdout=self._log, stderr=subprocess.STDOUT
         )
         try:
             self.url = self._listening()

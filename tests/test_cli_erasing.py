@@ -4,39 +4,24 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from ouija_es.cli import erasing, main
-from ouija_es.domain.events import Erased
 from ouija_es.domain.vocabulary import ErasedBy
 from ouija_es.store.sqlite import DataFolderLock
 from tests.bytes_in_files import bytes_found
+from tests.flow.erasing import ERASURE_TOKEN, erasures, wrapped_key
 from tests.service import RunningService, environment
-from tests.store.history import open_log
 from tests.test_cli import run
 
-TOKEN = "erasure-token-of-the-tests"
 NOWHERE = "http://127.0.0.1:9"
-
-
-def wrapped_key(database: Path, session_id: str) -> bytes:
-    with closing(sqlite3.connect(database)) as connection:
-        found = connection.execute("SELECT wrapped FROM session_keys WHERE session_id=?", [UUID(session_id).hex])
-        return bytes(found.fetchone()[0])
-
-
-def erased_by(database: Path, session_id: str) -> list[ErasedBy]:
-    """Asserts that the key is gone."""
-    with closing(open_log(database)) as log:
-        assert not log.has_key(UUID(session_id))
-        return [it.event.by for it in log.stream(UUID(session_id)) if isinstance(it.event, Erased)]
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with RunningService(tmp_path_factory.mktemp("data"), ERASURE_TOKEN=TOKEN) as running:
+    with RunningService(tmp_path_factory.mktemp("data"), ERASURE_TOKEN=ERASURE_TOKEN) as running:
         yield running
 
 
@@ -44,7 +29,7 @@ def test_a_running_server_erases_what_it_is_told(service: RunningService) -> Non
     session_id = service.ask("¿Quién soy?").json()["sessionId"]
     key = wrapped_key(service.database, session_id)
     everywhere = "0.0.0.0"  # noqa: S104 - as the image has it
-    here = {"PORT": service.url.rpartition(":")[2], "HOST": everywhere, "ERASURE_TOKEN": TOKEN}
+    here = {"PORT": service.url.rpartition(":")[2], "HOST": everywhere, "ERASURE_TOKEN": ERASURE_TOKEN}
 
     for _ in range(2):
         done = run(service.folder, "erase", session_id, **here)
@@ -53,16 +38,16 @@ def test_a_running_server_erases_what_it_is_told(service: RunningService) -> Non
 
     assert service.ask("¿Sigues ahí?", sessionId=session_id).status_code == 404
     assert bytes_found(service.folder, key) == []
-    assert erased_by(service.database, session_id) == [ErasedBy.OPERATOR]
+    assert erasures(service.database, session_id) == [ErasedBy.OPERATOR]
 
 
 def test_a_server_elsewhere_is_named_by_its_url(service: RunningService, tmp_path: Path) -> None:
     session_id = service.ask("¿Quién soy?").json()["sessionId"]
 
-    done = run(tmp_path, "erase", session_id, "--url", service.url + "/", ERASURE_TOKEN=TOKEN)
+    done = run(tmp_path, "erase", session_id, "--url", service.url + "/", ERASURE_TOKEN=ERASURE_TOKEN)
 
     assert done.returncode == 0, done.stderr
-    assert erased_by(service.database, session_id) == [ErasedBy.OPERATOR]
+    assert erasures(service.database, session_id) == [ErasedBy.OPERATOR]
     assert not list(tmp_path.iterdir())
 
 
@@ -71,12 +56,12 @@ def test_a_server_elsewhere_is_named_by_its_url(service: RunningService, tmp_pat
     [
         ([], {}, 2, "ERASURE_TOKEN: must be the running server's, to erase through it"),
         ([], {"ERASURE_TOKEN": "another-token-than-the-server's"}, 1, "has another ERASURE_TOKEN"),
-        ([], {"ERASURE_TOKEN": TOKEN, "PORT": "9"}, 1, "no server answers at http://127.0.0.1:9"),
-        ([], {"ERASURE_TOKEN": TOKEN, "PORT": "9", "HOST": "::"}, 1, "no server answers at http://[::1]:9"),
-        ([], {"ERASURE_TOKEN": TOKEN, "PORT": "0"}, 1, "say with --url where it listens"),
-        (["--url", NOWHERE], {"ERASURE_TOKEN": TOKEN}, 1, f"no server answers at {NOWHERE}"),
-        (["--url", "localhost"], {"ERASURE_TOKEN": TOKEN}, 2, "must be an http:// or https:// URL"),
-        (["--url", "http://"], {"ERASURE_TOKEN": TOKEN}, 1, "no server answers at http:"),
+        ([], {"ERASURE_TOKEN": ERASURE_TOKEN, "PORT": "9"}, 1, "no server answers at http://127.0.0.1:9"),
+        ([], {"ERASURE_TOKEN": ERASURE_TOKEN, "PORT": "9", "HOST": "::"}, 1, "no server answers at http://[::1]:9"),
+        ([], {"ERASURE_TOKEN": ERASURE_TOKEN, "PORT": "0"}, 1, "say with --url where it listens"),
+        (["--url", NOWHERE], {"ERASURE_TOKEN": ERASURE_TOKEN}, 1, f"no server answers at {NOWHERE}"),
+        (["--url", "localhost"], {"ERASURE_TOKEN": ERASURE_TOKEN}, 2, "must be an http:// or https:// URL"),
+        (["--url", "http://"], {"ERASURE_TOKEN": ERASURE_TOKEN}, 1, "no server answers at http:"),
     ],
 )
 def test_what_is_missing_is_told_and_nothing_erased(
@@ -90,12 +75,12 @@ def test_what_is_missing_is_told_and_nothing_erased(
     assert refused.returncode == code, refused.stderr
     assert line in refused.stderr
     assert session_id not in refused.stdout + refused.stderr
-    assert TOKEN not in refused.stdout + refused.stderr
+    assert ERASURE_TOKEN not in refused.stdout + refused.stderr
     assert wrapped_key(service.database, session_id)
 
 
 def test_a_session_that_never_was_is_told(service: RunningService, tmp_path: Path) -> None:
-    here = {"PORT": service.url.rpartition(":")[2], "ERASURE_TOKEN": TOKEN}
+    here = {"PORT": service.url.rpartition(":")[2], "ERASURE_TOKEN": ERASURE_TOKEN}
     unknown = (1, "ouija-es: no question of this session is recorded\n")
 
     through = run(service.folder, "erase", str(uuid4()), **here)
@@ -111,7 +96,7 @@ def test_a_session_that_never_was_is_told(service: RunningService, tmp_path: Pat
 def test_a_server_that_erases_for_no_operator_says_so(tmp_path: Path) -> None:
     with RunningService(tmp_path) as service:
         session_id = service.ask("¿Quién soy?").json()["sessionId"]
-        refused = run(tmp_path, "erase", session_id, "--url", service.url, ERASURE_TOKEN=TOKEN)
+        refused = run(tmp_path, "erase", session_id, "--url", service.url, ERASURE_TOKEN=ERASURE_TOKEN)
     assert refused.returncode == 1
     assert "no server with an ERASURE_TOKEN" in refused.stderr
 
@@ -135,7 +120,7 @@ def test_without_a_server_it_is_done_in_its_place_also_after_a_kill_and_without_
         assert service.ask("¿Sigues ahí?", sessionId=session_id).status_code == 404
         assert service.ask("¿Sigues ahí?", sessionId=other).status_code == 200
         assert "ouija_erasures_total 1.0" in service.client.get("/metrics").text
-    assert erased_by(service.database, session_id) == [ErasedBy.OPERATOR]
+    assert erasures(service.database, session_id) == [ErasedBy.OPERATOR]
 
 
 def test_while_somebody_reads_it_says_that_it_is_in_progress(
@@ -160,7 +145,7 @@ def test_another_command_that_writes_is_no_server(tmp_path: Path) -> None:
         session_id = service.ask("¿Quién soy?").json()["sessionId"]
     lock = DataFolderLock(service.database)
     lock.acquire()
-    refused = run(tmp_path, "erase", session_id, PORT="9", ERASURE_TOKEN=TOKEN)
+    refused = run(tmp_path, "erase", session_id, PORT="9", ERASURE_TOKEN=ERASURE_TOKEN)
     lock.release()
     assert refused.returncode == 1
     assert "no server answers" in refused.stderr

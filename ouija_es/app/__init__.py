@@ -27,6 +27,7 @@ from ouija_es.resources.health import HealthResource, LiveResource, ReadyResourc
 from ouija_es.resources.http_metrics import HttpMetrics
 from ouija_es.resources.index import IndexResource
 from ouija_es.resources.metrics import MetricsResource
+from ouija_es.resources.proof import ProofResource
 from ouija_es.resources.tokens import BearerToken, OperatorTokens
 
 EXPOSED_HEADERS = [
@@ -91,6 +92,7 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
             parts.event_log, audit_token, parts.erasure, BearerToken("erasure", settings.erasure_token)
         ),
     )
+    app.add_route("/audit/proof", ProofResource(parts.projector, parts.ledger_public_key))
     app.add_route("/audit/questions/{question_id:uuid}", QuestionHistoryResource(parts.event_log, audit_token))
     app.add_route("/api/openapi.json", OpenApiResource())
     app.add_route("/api/docs", DocsResource())

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from ouija_es.fallback.tier import Tier
 from ouija_es.projections.projector import Projector
 from ouija_es.resources.exposition import FoldedMetrics
+from ouija_es.sealing import Sealer
 from ouija_es.shedding import Shedding
 from ouija_es.store.ledger import LogRow
 from ouija_es.store.recorder import GroupCommit
@@ -17,11 +18,12 @@ _UNTRACED = nullcontext()
 
 
 class Commits:
-    """Told of every commit: the projector folds it, the instruments time it."""
+    """Told of every commit: the projector folds it, the instruments time it, the sealer counts it."""
 
-    def __init__(self, projector: Projector, instruments: Instruments, tracer: Tracer | None) -> None:
+    def __init__(self, projector: Projector, instruments: Instruments, sealer: Sealer, tracer: Tracer | None) -> None:
         self._projector = projector
         self._instruments = instruments
+        self._sealer = sealer
         self._tracer = tracer
 
     def committed(self, rows: Sequence[LogRow], seconds: float) -> None:
@@ -32,6 +34,7 @@ class Commits:
             with self._projecting(rows):
                 self._projector.feed(rows)
             self._instruments.projection_seconds.observe(time.perf_counter() - started_at)
+            self._sealer.look()
 
     def _projecting(self, rows: Sequence[LogRow]) -> AbstractContextManager[None]:
         return _UNTRACED if self._tracer is None else self._tracer.projecting(len(rows), rows[-1].position)

@@ -88,6 +88,7 @@ class DashboardResource:
                 "projected": state.ordinal,
                 "lag": projector.lag_events if live else None,
                 "projectorStopped": projector.stopped_at is not None if live else None,
+                "sealedPosition": state.sealed_position,
             },
             "answers": {"latency": {"p50Ms": p50, "p95Ms": p95, "p99Ms": p99}},
             "timeline": state.recent.slots,

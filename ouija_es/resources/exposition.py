@@ -46,6 +46,12 @@ class FoldedMetrics(Collector):
         yield GaugeMetricFamily(
             "ouija_projector_stopped", "1 after an event that cannot be read.", float(projector.stopped_at is not None)
         )
+        yield GaugeMetricFamily(
+            "ouija_ledger_sealed_position", "Up to where the log is sealed.", projector.state.sealed_position
+        )
+        yield GaugeMetricFamily(
+            "ouija_ledger_mismatch", "1 if the log is not what it claims.", float(projector.state.mismatch is not None)
+        )
 
     def _providers(self) -> Iterable[Metric]:
         opened = GaugeMetricFamily("ouija_breaker_open", "1 while a provider is left alone.", labels=["provider"])

@@ -21,6 +21,7 @@ from ouija_es.domain.events import (
     Erased,
     Event,
     PolicyAdopted,
+    Sealed,
 )
 from ouija_es.domain.vocabulary import Provider
 from ouija_es.errors import StoreUnreadable
@@ -30,6 +31,7 @@ from ouija_es.store.vault import SealingKey, Vault
 
 _ASKED = TOPIC_OF[Asked]
 _ERASED = TOPIC_OF[Erased]
+_SEALED = TOPIC_OF[Sealed]
 _POLICY = TOPIC_OF[PolicyAdopted]
 _FINAL = ",".join(f"'{TOPIC_OF[event]}'" for event in FINAL)
 _BREAKER = "'ouija.BreakerOpened.v1', 'ouija.BreakerHalfOpened.v1', 'ouija.BreakerClosed.v1'"
@@ -61,11 +63,12 @@ _SESSIONS_WITH_KEY = (
     "SELECT session_id FROM session_keys WHERE session_id>? AND session_id<? ORDER BY session_id LIMIT ?"
 )
 # A start records its policy together with what it found unfinished, so nothing older than the last policy is open.
-# The changes of breakers and the erasing of sessions open no question.
+# The changes of breakers, the erasing of sessions and the sealing of the log open no question.
 _UNFINISHED = (
     "SELECT originator_id, MAX(originator_version) FROM stored_events "
     f"WHERE position > (SELECT COALESCE(MAX(position), 0) FROM stored_events WHERE topic='{_POLICY}') "
-    f"AND topic NOT IN ({_BREAKER}, '{_ERASED}') GROUP BY originator_id HAVING MAX(topic IN ({_FINAL})) = 0"
+    f"AND topic NOT IN ({_BREAKER}, '{_ERASED}', '{_SEALED}') "
+    f"GROUP BY originator_id HAVING MAX(topic IN ({_FINAL})) = 0"
 )
 
 BreakerChange = BreakerOpened | BreakerHalfOpened | BreakerClosed

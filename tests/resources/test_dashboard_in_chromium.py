@@ -36,6 +36,18 @@ SHAPES = """async () => {
 }"""
 
 
+DAY = """async width => {
+  const { bars } = await import("/dashboard/timeline.js");
+  const slot = (at, groq, database) => ({ at, groq, ollama: 0, database });
+  const slots = [
+    slot("2026-01-30T11:00:00Z", 9, 9), slot("2026-01-30T12:05:00Z", 1, 0), slot("2026-01-31T11:55:00Z", 2, 1),
+    slot("2026-01-31T12:00:00Z", 3, 0),
+  ];
+  const found = bars(slots, ["groq", "ollama", "database"], "2026-01-31T12:03:00.000Z", width);
+  return [found.minutes, found.bars.map((bar) => [new Date(bar.at).toISOString(), bar.groq, bar.database, bar.all])];
+}"""
+
+
 @pytest.fixture(scope="module")
 def browser(require: Callable[[str, bool], None]) -> Iterator[Browser]:
     chromium = shutil.which("chromium")
@@ -58,7 +70,7 @@ def service(stubs: StubProviders, tmp_path_factory: pytest.TempPathFactory) -> I
     """With a day's troubles behind it: every source has answered, and something has failed, twice over."""
     variables = providers(stubs.groq_url, stubs.ollama_url, GROQ_MAX_ATTEMPTS="1", BREAKER_FAILURES="2")
     with RunningService(tmp_path_factory.mktemp("data"), **variables) as running:
-        for number in range(10):
+        for number in range(12):
             stubs.behave("groq", "ok") if number < 4 else stubs.behave("groq", "status", code=500)
             stubs.behave("ollama", "ok") if number < 7 else stubs.behave("ollama", "status", code=404)
             personality = ("wise", "cryptic", "dark", "playful")[number % 4]
@@ -141,9 +153,9 @@ def test_the_numbers_are_those_of_the_json(browser: Browser, service: RunningSer
             *told["totals"]["answers"].values(),
             sum(told["totals"]["answers"].values()),
         ]
-        assert page.locator("#recent > li").count() == 8
+        assert page.locator("#recent > li").count() == 10
         page.locator("#more").click()
-        assert page.locator("#recent > li").count() == len(told["recent"]) > 8
+        assert page.locator("#recent > li").count() == len(told["recent"]) > 10
         path = page.locator("#recent > li").first.locator(".path").inner_text()
         assert re.findall("Groq|Ollama|La tabla", path) == ["Groq", "Ollama", "La tabla"]
 
@@ -229,6 +241,20 @@ def test_every_text_is_there_in_both_languages(browser: Browser, service: Runnin
         spanish, english, used = page.evaluate(SHAPES)
     assert spanish == english
     assert set(used) <= spanish.keys()
+
+
+@pytest.mark.parametrize(
+    ("width", "minutes", "latest"),
+    [
+        (2000, 5, [["2026-01-31T11:55:00.000Z", 2, 1, 3], ["2026-01-31T12:00:00.000Z", 3, 0, 3]]),
+        (1000, 10, [["2026-01-31T11:55:00.000Z", 5, 1, 6]]),
+    ],
+)
+def test_answers_stand_where_their_time_is_and_what_is_older_than_a_day_does_not(
+    browser: Browser, service: RunningService, width: int, minutes: int, latest: list[Any]
+) -> None:
+    with opened(browser, service.url) as page:
+        assert page.evaluate(DAY, width) == [minutes, [["2026-01-30T12:05:00.000Z", 1, 0, 1], *latest]]
 
 
 def test_it_asks_for_the_token_and_keeps_it_in_the_tab(browser: Browser, tmp_path: Path) -> None:

@@ -435,6 +435,7 @@ def test_what_is_found_is_as_described(service: RunningService) -> None:
         "/health": "/health",
         "/health/live": "/health/live",
         "/health/ready": "/health/ready",
+        "/audit/proof": "/audit/proof",
         "/audit/sessions": "/audit/sessions?limit=1",
         "/audit/events": "/audit/events?limit=1000",
         "/audit/sessions/{sessionId}": f"/audit/sessions/{answer['sessionId']}",

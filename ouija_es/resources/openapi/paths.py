@@ -23,6 +23,7 @@ def paths(problems: dict[str, Problem]) -> Schema:
         **{path: with_head(get) for path, get in _health(problems).items()},
         **operation_paths(problems),
         "/ouija/sessions/{sessionId}": {"delete": _erase(problems, "eraseSession", "ouija")},
+        "/audit/proof": with_head(_proof(problems)),
         **list_paths(problems),
         **_audit(problems),
         **{path: with_head(get) for path, get in _docs(problems).items()},
@@ -99,6 +100,21 @@ def _audit(problems: dict[str, Problem]) -> Schema:
                     **problem_responses(problems, "WrongToken", "UnknownQuestion", "NotFound", "StoreUnreadable"),
                 },
             }
+        },
+    }
+
+
+def _proof(problems: dict[str, Problem]) -> Schema:
+    return {
+        "operationId": "getProof",
+        "tags": ["audit"],
+        "summary": "The ledger's head and its last seal",
+        "description": "Keep it elsewhere: whoever has it can tell later whether the log is the same up to there.",
+        "security": [],
+        "parameters": [TRACEPARENT],
+        "responses": {
+            "200": _json("The head.", "Proof", examples.proof()),
+            **problem_responses(problems),
         },
     }
 

@@ -13,7 +13,7 @@ export function lengths(counts, names, title, figures, empty) {
     element("tbody", {}, rows.map(([word, count]) => element(
       "tr", {},
       element("th", { scope: "row" }, names[word] ?? word),
-      element("td", { class: "bar" }, bar(count / most)),
+      element("td", {}, bar(count / most)),
       element("td", { class: "number", "data-figure": `count.${word}` }, figures.count(count)),
     ))),
   );

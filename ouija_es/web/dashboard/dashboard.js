@@ -1,10 +1,11 @@
 // The page's life: asks for the numbers every few seconds while somebody looks, and shows what came of it.
 
+import { retext } from "./elements.js";
 import { figures } from "./figures.js";
 import { draw } from "./panels.js";
+import { asPosition, memory } from "./reader.js";
 import { toggle } from "./recent.js";
-import { numbers, NoNumbers } from "./source.js";
-import { memory, asPosition } from "./reader.js";
+import { NoNumbers, numbers } from "./source.js";
 import { preferred, words } from "./words.js";
 
 const POLL_MS = 3000;
@@ -61,9 +62,9 @@ function show() {
   } else {
     at("numbers").hidden = true;
   }
-  at("problem").textContent = failure === null ? "" : told(failure, latest, texts, shown);
+  retext(at("problem"), failure === null ? "" : told(failure, latest, texts, shown)); // said once, not at every try
   const wanted = failure !== null && ["token", "refused"].includes(failure.kind);
-  if (wanted && at("token-form").hidden) at("token").value = "";
+  if (!wanted) at("token").value = "";
   at("token-form").hidden = !wanted;
   at("past").hidden = !asOf;
   at("past-text").textContent = asOf && latest ? texts.pastText(shown.count(latest.position), shown.moment(latest.timestamp)) : "";
@@ -76,7 +77,7 @@ function show() {
 function pulse(texts, shown) {
   const { latest, failure, asOf, paused } = state;
   const time = shown.clockSeconds(latest?.timestamp);
-  const [mood, said] = failure !== null ? (latest === null ? ["bad", texts.closed] : ["bad", texts.stale(time)])
+  const [mood, said] = failure !== null ? ["bad", latest === null ? texts.nothing : texts.stale(time)]
     : latest === null ? ["waiting", texts.waiting]
     : asOf ? ["then", texts.then]
     : paused ? ["waiting", texts.paused(time)]
@@ -107,6 +108,7 @@ function speak() {
 function travel(asOf) {
   state.asOf = asOf;
   [state.latest, state.failure] = [null, null];
+  at("as-of").value = asOf ?? "";
   history.replaceState(null, "", asOf ? `?as_of=${encodeURIComponent(asOf)}` : location.pathname);
   show();
   ask();
@@ -154,6 +156,7 @@ new ResizeObserver(([{ contentRect }]) => {
   if (state.latest !== null) requestAnimationFrame(show);
 }).observe(at("main"));
 
+at("as-of").value = state.asOf ?? "";
 speak();
 show();
 ask();

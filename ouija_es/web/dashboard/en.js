@@ -13,7 +13,7 @@ export const en = {
   live: (time) => `Live, ${time}`,
   paused: (time) => `Paused since ${time}`,
   stale: (time) => `Numbers of ${time}`,
-  closed: "A token is missing",
+  nothing: "No numbers",
   then: "A view of the past",
 
   unreachable: "The service cannot be reached. Trying again every few seconds.",
@@ -121,7 +121,7 @@ export const en = {
   recentHint: "Without their texts: those are sealed, and only an audit opens them.",
   recentEmpty: "None has ended yet.",
   noAnswer: "no answer",
-  ids: "identifiers",
+  ids: "ids",
   question: "question",
   trace: "trace",
   showMore: (count) => `Show all ${count}`,

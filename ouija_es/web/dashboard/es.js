@@ -13,7 +13,7 @@ export const es = {
   live: (time) => `En directo, ${time}`,
   paused: (time) => `En pausa desde las ${time}`,
   stale: (time) => `Cifras de las ${time}`,
-  closed: "Falta el token",
+  nothing: "Sin cifras",
   then: "Una vista del pasado",
 
   unreachable: "No se puede llegar al servicio. Se vuelve a intentar cada pocos segundos.",
@@ -121,7 +121,7 @@ export const es = {
   recentHint: "Sin sus textos: esos van cifrados y solo los abre una auditoría.",
   recentEmpty: "Todavía no ha terminado ninguna.",
   noAnswer: "sin respuesta",
-  ids: "identificadores",
+  ids: "ids",
   question: "pregunta",
   trace: "traza",
   showMore: (count) => `Enseñar las ${count}`,

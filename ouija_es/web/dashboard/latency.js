@@ -17,7 +17,7 @@ export function latency(rows, width, texts, figures) {
   const bottom = TOP + rows.length * ROW;
   const parts = TICKS.filter((tick) => tick >= from && tick <= to).flatMap((tick) => [
     svg("path", { class: "grid", d: `M${x(tick)} ${TOP}V${bottom}` }),
-    svg("text", { class: `tick ${tick === from ? "" : tick === to ? "end" : "middle"}`, x: x(tick) + (tick === to ? RIGHT : 0), y: bottom + 18 }, figures.duration(tick)),
+    svg("text", { class: tick === from ? null : tick === to ? "end" : "middle", x: x(tick) + (tick === to ? RIGHT : 0), y: bottom + 18 }, figures.duration(tick)),
   ]);
   rows.forEach((row, index) => parts.push(...range(row, TOP + index * ROW + ROW / 2, left, width, x, texts, figures)));
   const description = rows.map((row) => `${row.name}: ${said(row, texts, figures)}`).join("; ");
@@ -50,9 +50,9 @@ function said(row, texts, figures) {
 function range(row, y, left, width, x, texts, figures) {
   const found = percentiles(row);
   const name = svg("text", { class: "name", x: 0, y: y + 5 }, row.name);
-  if (!found.length) return [name, svg("text", { class: "tick", x: left + 6, y: y + 4 }, texts.noSamples)];
+  if (!found.length) return [name, svg("text", { x: left + 6, y: y + 4 }, texts.noSamples)];
   const [first, last] = [found[0][1], found.at(-1)[1]];
-  const points = found.map(([, ms], index) => svg("circle", { class: `${row.source} p${index}`, cx: x(ms).toFixed(1), cy: y, r: 6 - index }));
+  const points = found.map(([, ms], index) => svg("circle", { class: row.source, cx: x(ms).toFixed(1), cy: y, r: 6 - index }));
   const label = found.map(([, ms]) => figures.duration(ms)).join(" · ");
   const anchor = (x(first) + x(last)) / 2 > left + (width - left) * 0.55 ? "end" : "start";
   return [

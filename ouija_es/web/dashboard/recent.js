@@ -2,7 +2,7 @@
 
 import { element, refill } from "./elements.js";
 
-const FEW = 8;
+const FEW = 10;
 const MARKS = { answered: "✓", failed: "✕", skipped: "–" };
 
 let all = false;

@@ -40,11 +40,11 @@ export function timeline({ bars: shown, minutes, start, end }, sources, width, t
   const parts = [];
   for (let count = 0; count <= top; count += size) {
     parts.push(svg("path", { class: count ? "grid" : "axis", d: `M${LEFT} ${y(count)}H${width - RIGHT}` }));
-    parts.push(svg("text", { class: "tick end", x: LEFT - 8, y: y(count) + 4 }, figures.count(count)));
+    parts.push(svg("text", { class: "end", x: LEFT - 8, y: y(count) + 4 }, figures.count(count)));
   }
   for (const hour of hours(start, end, inner.width)) {
     parts.push(svg("path", { class: "axis", d: `M${x(hour)} ${TOP + inner.height}v4` }));
-    parts.push(svg("text", { class: "tick middle", x: x(hour), y: HEIGHT - 4 }, figures.clock(hour)));
+    parts.push(svg("text", { class: "middle", x: x(hour), y: HEIGHT - 4 }, figures.clock(hour)));
   }
   const wide = x(start + minutes * MINUTE) - x(start);
   for (const bar of shown) parts.push(stack(bar, sources, x(bar.at), Math.max(1, wide - (wide > 3 ? 1.5 : 0.5)), y));
