@@ -32,7 +32,7 @@ class RunningService:
 
     program: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "ouija_es", "serve")
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    def __init__(self, folder: Path, **variables: str | None) -> None:
         self.folder = folder
         self.database = folder / "ouija.db"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the service
@@ -98,11 +98,13 @@ class RunningService:
             self._log.close()
 
 
-def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """The environment of a service or command on this data folder: `variables`, and what makes it run for itself."""
+def environment(folder: Path, **variables: str | None) -> dict[str, str]:
+    """The environment of a service or command on this data folder: `variables` (None takes one away), and what makes
+    it run for itself.
+    """
     names = {name.upper(): is_secret(field) for name, field in Settings.model_fields.items()}
     own = names.keys() | {f"{name}_FILE" for name, secret in names.items() if secret}
-    return {
+    merged: dict[str, str | None] = {
         **{name: value for name, value in os.environ.items() if name not in own},
         "DATABASE_URL": f"file:{folder / 'ouija.db'}",
         "PORT": "0",
@@ -111,6 +113,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
         "CLIENT_REQUESTS_PER_MINUTE": "0",
         **variables,
     }
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def providers(groq_url: str, ollama_url: str, **variables: str) -> dict[str, str]:

@@ -95,13 +95,14 @@ class Tier:
         """Leaves the provider alone for a while, as it asked."""
         self._held_until = max(self._held_until, self._clock.monotonic() + min(seconds, HOLD_LIMIT_SECONDS))
 
-    def state(self) -> TierState:
-        """What a decision sees of the provider now."""
+    def state(self, tokens: int = 1) -> TierState:
+        """What a decision about a call of so many tokens sees of the provider now."""
         return TierState(
             in_flight=self._in_flight,
             breaker=self._breaker_state(),
             held_ms=max(0, round((self._held_until - self._clock.monotonic()) * 1000)),
             requests_left=None if self.minute is None else self.minute.remaining(),
+            has_room=self.minute is None or self.minute.room_for(tokens),
         )
 
     def _breaker_state(self) -> BreakerState:
@@ -109,23 +110,9 @@ class Tier:
             return BreakerState.CLOSED
         return BreakerState.DUE if self.breaker.allows() else BreakerState.OPEN
 
-    def reason_to_skip(self, tokens: int) -> Reason | None:
-        """Why a call of so many tokens must not be made now, whatever time is left; None if it may."""
-        if self.provider is None:
-            return Reason.NOT_CONFIGURED
-        if self.breaker is not None and not self.breaker.allows():
-            return Reason.BREAKER_OPEN
-        if self._held_until > self._clock.monotonic():
-            return Reason.RATE_LIMITED
-        if self.minute is not None and not self.minute.room_for(tokens):
-            return Reason.BUCKET_EMPTY
-        if self._in_flight >= self.policy.concurrency:
-            return Reason.SATURATED
-        return None
-
     @contextmanager
     def call(self, tokens: int) -> Iterator[Call]:
-        """A call that `reason_to_skip` has just let through."""
+        """A call that was decided on from the `state` of just now."""
         permit = self.breaker.begin() if self.breaker is not None else None
         call = Call(self, permit, self.minute.take(tokens) if self.minute is not None else None)
         self.changed(permit.change if permit else None)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +17,9 @@ import structlog
 from ouija_es.errors import StoreUnreadable
 from ouija_es.projections import catching_up
 from ouija_es.projections.folding import Folding, PoisonEvent
+from ouija_es.projections.sessions import SessionRow
 from ouija_es.projections.state import State
-from ouija_es.projections.views import Views, open_views, rebuilt_path
+from ouija_es.projections.views import Views, open_views, read_sessions, rebuilt_path
 from ouija_es.store.ledger import LogRow
 from ouija_es.store.rows import log_rows
 
@@ -26,6 +27,8 @@ WRITE_SECONDS = 1.0
 LOOK_SECONDS = 10.0
 """Now and then the log is looked at without a feed: what was committed late, after an error, nobody has told of."""
 AGAIN_SECONDS = 5.0
+CURRENT_SECONDS = 3.0
+"""How long a reader waits for views that hold what was recorded up to now."""
 
 log = structlog.get_logger()
 
@@ -33,14 +36,19 @@ Result = TypeVar("Result")
 
 
 class Projector:
-    """Started, fed and asked on one event loop. `stopped_at` is the position of an event that cannot be folded."""
+    """Started, fed and asked on one event loop. `stopped_at` is the position of an event that cannot be folded.
 
-    def __init__(self, database: Path) -> None:
+    `trusted`: the public keys whose seals count; None: anybody's.
+    """
+
+    def __init__(self, database: Path, trusted: Container[str] | None = None) -> None:
         self._database = database
+        self._trusted = trusted
         self._views: Views | None = None
         self._folding = Folding(State())
         self._head = 0
         self._written = 0
+        self._just_written = asyncio.Event()
         self._reopen = True
         self._working: asyncio.Future[Any] | None = None
         self._looked_at = 0.0
@@ -52,6 +60,11 @@ class Projector:
     def state(self) -> State:
         """The fold so far: read it, do not change it, do not keep it."""
         return self._folding.state
+
+    @property
+    def is_current(self) -> bool:
+        """Whether everything committed so far is folded."""
+        return self._following and self.stopped_at is None
 
     @property
     def lag_events(self) -> int:
@@ -78,6 +91,23 @@ class Projector:
             self._folding.fold(rows)
         except PoisonEvent as error:
             self._stop(error)
+
+    async def sessions(self, before_position: int, limit: int) -> list[SessionRow]:
+        """Sessions opened before a position, newest first, as they stand now. Raises StoreUnreadable."""
+        try:
+            await self._current()
+            return await asyncio.to_thread(read_sessions, self._database, before_position, limit)
+        except (TimeoutError, sqlite3.Error) as error:
+            raise StoreUnreadable("The views cannot be read just now.", retry_after_seconds=5) from error
+
+    async def _current(self) -> None:
+        """Until the views hold what is in the log by now, or all that can be folded. Raises TimeoutError."""
+        wanted = self._head if self.stopped_at is None else self.state.position
+        async with asyncio.timeout(CURRENT_SECONDS):
+            while self._written < wanted:
+                self._just_written.clear()
+                self._wake.set()
+                await self._just_written.wait()
 
     async def start(self) -> None:
         """Opens the views and folds what they lack. Raises StoreUnreadable; a poison event is logged, and shown."""
@@ -127,7 +157,8 @@ class Projector:
                 views.close()
         self._views = open_views(self._database)
         with log_rows(self._database) as rows:
-            self._folding = Folding(catching_up.load(self._views, rows))
+            state = catching_up.load(self._views, rows)
+            self._folding = Folding(state, catching_up.witness_from(state, rows, self._trusted))
             self._head = max(self._head, rows.head())
         self._written = self.state.position
         self._reopen = False
@@ -153,7 +184,7 @@ class Projector:
                 raise
             if folding is not None:
                 self._folding = folding
-                self._written = self.state.position
+                self._note_written(self.state.position)
             elif self._head <= self.state.position:  # else something was committed since the last look
                 self._following = True
                 return
@@ -184,7 +215,11 @@ class Projector:
         except sqlite3.Error:
             self._folding.put_back(changes)
             raise
+        self._note_written(position)
+
+    def _note_written(self, position: int) -> None:
         self._written = position
+        self._just_written.set()
 
     def _look_is_due(self) -> bool:
         return time.monotonic() - self._looked_at > LOOK_SECONDS

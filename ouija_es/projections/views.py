@@ -6,6 +6,7 @@ Everything is written together with the position it belongs to, in one transacti
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -79,10 +80,6 @@ class Views:
         ).fetchone()
         return decode(row[0]) if row is not None else State()
 
-    def sessions(self, before_position: int, limit: int) -> list[SessionRow]:
-        """As `sessions.page`."""
-        return sessions.page(self._connection, before_position, limit)
-
     def _transaction(self) -> "_Transaction":
         return _Transaction(self._connection)
 
@@ -96,6 +93,14 @@ class _Transaction:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def read_sessions(database: Path, before_position: int, limit: int) -> list[SessionRow]:
+    """As `sessions.page`, from the views of a database, which must be there; beside whoever writes them."""
+    where = f"{views_path(database).absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(where, uri=True, isolation_level=None, timeout=2)) as connection:
+        connection.execute("PRAGMA query_only=ON")
+        return sessions.page(connection, before_position, limit)
 
 
 def views_path(database: Path) -> Path:

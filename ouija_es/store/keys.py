@@ -1,6 +1,5 @@
 """Key material: from the settings, or from key files beside the database, made when they are not there."""
 
-import base64
 import hashlib
 import os
 import secrets
@@ -8,16 +7,16 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from eventsourcing.persistence import PersistenceError
 from pydantic import SecretStr
 
 from ouija_es.config import KEY_BYTES, Settings, key_bytes
 from ouija_es.errors import StartError
+from ouija_es.store.seals import LedgerKey, encoded
 from ouija_es.store.sqlite import open_recorder
 
-_NOTED = "vault-fingerprint"
+VAULT_FINGERPRINT = "vault-fingerprint"
+"""The name under which a database notes its vault key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,10 @@ class Key:
 
     raw: bytes = field(repr=False)
     origin: str
+
+    def fingerprint(self) -> str:
+        """Tells one vault key from another and gives nothing of it away."""
+        return hashlib.sha256(b"ouija.vault-fingerprint|" + self.raw).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +44,27 @@ class Keyring:
         return self.vault.raw
 
     def vault_fingerprint(self) -> str:
-        """Tells one vault key from another and gives nothing of it away."""
-        return hashlib.sha256(b"ouija.vault-fingerprint|" + self.vault.raw).hexdigest()[:16]
+        """As `Key.fingerprint`, of the vault key."""
+        return self.vault.fingerprint()
 
     def ledger_public_key(self) -> str:
         """The Ed25519 public key that belongs to the ledger key, base64url."""
-        public = Ed25519PrivateKey.from_private_bytes(self.ledger.raw).public_key()
-        return encoded(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
+        return LedgerKey(self.ledger.raw).public
 
 
 def keyring(settings: Settings, *, make: bool = True) -> Keyring:
     """The keys in force; `make` makes key files that are not there. Raises StartError if there is no key to be had."""
     database = settings.database_path
     return Keyring(
-        vault=_key("VAULT_KEY", settings.vault_key, database.with_name(database.name + ".vault-key"), make=make),
+        vault=vault_key(settings, make=make),
         ledger=_key("LEDGER_KEY", settings.ledger_key, database.with_name(database.name + ".ledger-key"), make=make),
     )
+
+
+def vault_key(settings: Settings, *, make: bool = True) -> Key:
+    """As `keyring`, only the key that wraps session keys."""
+    database = settings.database_path
+    return _key("VAULT_KEY", settings.vault_key, database.with_name(database.name + ".vault-key"), make=make)
 
 
 def check_vault_key(database: Path, ring: Keyring) -> None:
@@ -65,10 +73,10 @@ def check_vault_key(database: Path, ring: Keyring) -> None:
         recorder = open_recorder(database)
         try:
             with recorder.datastore.transaction(commit=True) as cursor:
-                cursor.execute("SELECT value FROM metadata WHERE name=?", [_NOTED])
+                cursor.execute("SELECT value FROM metadata WHERE name=?", [VAULT_FINGERPRINT])
                 row = cursor.fetchone()
                 if row is None:  # else nothing is written, and a lock on the file is no hindrance
-                    cursor.execute("INSERT INTO metadata VALUES (?,?)", [_NOTED, ring.vault_fingerprint()])
+                    cursor.execute("INSERT INTO metadata VALUES (?,?)", [VAULT_FINGERPRINT, ring.vault_fingerprint()])
         finally:
             recorder.datastore.close()
     except (PersistenceError, sqlite3.Error) as error:
@@ -79,11 +87,6 @@ def check_vault_key(database: Path, ring: Keyring) -> None:
             f"the database was written under another vault key (fingerprint {noted}) than {ring.vault.origin} "
             f"(fingerprint {ring.vault_fingerprint()}): give it its key back, or start with a new database"
         )
-
-
-def encoded(raw: bytes) -> str:
-    """base64url without padding, as the settings take it."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def new_key() -> str:

@@ -20,7 +20,7 @@ from ouija_es.projections.as_of import AsOf
 from ouija_es.projections.folding import Folding, PoisonEvent
 from ouija_es.projections.projector import Projector
 from ouija_es.projections.state import Gap, State, decode, encode
-from ouija_es.projections.views import open_views, rebuilt_path, views_path
+from ouija_es.projections.views import open_views, read_sessions, rebuilt_path, views_path
 from ouija_es.store import rows as rows_module
 from ouija_es.store.ledger import GENESIS, LogRow, link, link_of
 from ouija_es.store.mapper import to_row
@@ -321,9 +321,7 @@ async def test_a_stop_in_the_middle_of_catching_up_counts_no_session_twice(
     await last.start()
     await last.close()
     assert last.state == WHOLE.state
-    views = open_views(database)
-    assert sum(row.questions for row in views.sessions(2**62, 1_000)) == 60
-    views.close()
+    assert sum(row.questions for row in read_sessions(database, 2**62, 1_000)) == 60
 
 
 def test_sessions_are_counted_over_writes(database: Path) -> None:
@@ -332,8 +330,38 @@ def test_sessions_are_counted_over_writes(database: Path) -> None:
     part = Folding(State())
     with log_rows(database) as log:
         catching_up.catch_up(part, views, log)
-    page = views.sessions(2**62, 10)
+    page = read_sessions(database, 2**62, 10)
     assert [row.opened_position for row in page] == sorted((row.opened_position for row in page), reverse=True)
-    assert len(views.sessions(2**62, 1_000)) == 60
+    assert len(read_sessions(database, 2**62, 1_000)) == 60
     assert {row.questions for row in page} == {1}
     views.close()
+
+
+async def test_the_newest_sessions_are_there_before_the_views_are_written_anyway(database: Path) -> None:
+    write(database, LOG[:100])
+    projector = Projector(database)
+    await projector.start()
+    running = asyncio.create_task(projector.run())
+    write(database, LOG[100:])
+    for end in range(101, len(LOG) + 1):
+        projector.feed(LOG[end - 1 : end])
+        asked = [row.position for row in LOG[:end] if row.topic == "ouija.Asked.v1"]
+        page = await projector.sessions(2**62, 5)
+        assert [row.opened_position for row in page] == asked[:-6:-1]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await projector.close()
+
+
+async def test_sessions_of_views_that_cannot_be_written_are_not_told(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector_module, "CURRENT_SECONDS", 0.05)
+    write(database, LOG[:100])
+    projector = Projector(database)
+    await projector.start()
+    write(database, LOG[100:])
+    projector.feed(LOG[100:])  # and nobody writes the views
+    with pytest.raises(StoreUnreadable):
+        await projector.sessions(2**62, 5)
+    await projector.close()

@@ -113,7 +113,10 @@ def response_mistakes(method: str, path: str, response: httpx.Response) -> list[
     media_type = response.headers.get("content-type", "").partition(";")[0]
     if content and media_type not in content:
         return [*found, f"{media_type} is not described"]
-    if content and media_type.endswith("json"):
+    if content and media_type.endswith("ndjson"):
+        line = content[media_type]["schema"]["contentSchema"]["items"]
+        found += [mistake for it in response.text.splitlines() for mistake in mistakes(line, json.loads(it))]
+    elif content and media_type.endswith("json"):
         found += mistakes(content[media_type]["schema"], response.json())
     if media_type == STREAM:
         found += stream_mistakes(response.text)
@@ -238,7 +241,7 @@ def test_every_operation_has_a_name_a_summary_a_tag_and_its_path_parameters() ->
             part for part in path.split("/") if part.startswith("{")
         }
         assert all(it["description"] for it in parameters)
-        assert ("security" in operation) == path.startswith(("/audit/", "/metrics", "/dashboard"))
+        assert ("security" in operation) == (path in ("/metrics", "/dashboard") or path.startswith("/audit/"))
 
 
 def test_every_field_is_described_and_no_description_is_left_over() -> None:
@@ -432,11 +435,16 @@ def test_what_is_found_is_as_described(service: RunningService) -> None:
         "/health": "/health",
         "/health/live": "/health/live",
         "/health/ready": "/health/ready",
+        "/audit/proof": "/audit/proof",
+        "/audit/sessions": "/audit/sessions?limit=1",
+        "/audit/events": "/audit/events?limit=1000",
         "/audit/sessions/{sessionId}": f"/audit/sessions/{answer['sessionId']}",
         "/audit/questions/{questionId}": f"/audit/questions/{answer['questionId']}",
         "/api/openapi.json": "/api/openapi.json",
         "/api/docs": "/api/docs",
         "/api/docs/{file}": "/api/docs/swagger-ui.css",
+        "/dashboard": "/dashboard",
+        "/dashboard/{file}": "/dashboard/dashboard.css",
     }.items():
         response = service.client.get(address, headers=AUDITOR)
         assert response.status_code == 200
@@ -460,6 +468,11 @@ ERRORS: dict[str, tuple[int, str, str, str, dict[str, Any]]] = {
         401, "get", "/audit/questions/{questionId}", f"/audit/questions/{UNKNOWN}",
         {"headers": {"Authorization": "Bearer no"}},
     ),
+    "too many sessions": (422, "get", "/audit/sessions", "/audit/sessions?limit=201", {"headers": AUDITOR}),
+    "no cursor": (422, "get", "/audit/sessions", "/audit/sessions?cursor=7", {"headers": AUDITOR}),
+    "too many events": (422, "get", "/audit/events", "/audit/events?limit=1001", {"headers": AUDITOR}),
+    "no position": (422, "get", "/audit/events", "/audit/events?after=-1", {"headers": AUDITOR}),
+    "no token for events": (401, "get", "/audit/events", "/audit/events", {}),
     "no such session": (
         404, "get", "/audit/sessions/{sessionId}", f"/audit/sessions/{UNKNOWN}", {"headers": AUDITOR}
     ),
@@ -641,6 +654,28 @@ def test_too_many_questions_are_refused_as_described(tmp_path: Path) -> None:
         described = OPERATIONS["post", "/ouija/ask"]["responses"][str(response.status_code)]["headers"]
         assert set(RATE_LIMIT) <= described.keys()
         assert all(name in response.headers for name in RATE_LIMIT)
+
+
+def test_too_many_wrong_tokens_are_refused_as_described(tmp_path: Path) -> None:
+    guess = {"Authorization": "Bearer no"}
+    guarded = {
+        ("get", "/audit/sessions"): "/audit/sessions",
+        ("get", "/audit/events"): "/audit/events",
+        ("get", "/audit/questions/{questionId}"): f"/audit/questions/{UNKNOWN}",
+        ("get", "/dashboard"): "/dashboard?as_of=1",
+    }
+    with RunningService(tmp_path) as service:
+        while service.client.get("/audit/events", headers=guess).status_code == 401:
+            pass
+        for (method, path), address in guarded.items():
+            for _ in range(3):  # on a machine that stands still for seconds one passes now and then
+                response = service.client.request(method, address, headers=guess)
+                if response.status_code == 429:
+                    break
+            assert response.status_code == 429
+            assert response_mistakes(method, path, response) == []
+            assert _as_an_example(method, path, response)
+            assert all(name in response.headers for name in (*RATE_LIMIT, "Retry-After"))
 
 
 def test_an_ask_that_is_shed_is_refused_as_described(tmp_path: Path) -> None:

@@ -63,8 +63,8 @@ HEADERS: dict[str, Schema] = {
         "example": "true",
     },
     "RateLimit-Limit": {
-        "description": "How many questions one address may ask in a minute. The three are absent only where nothing "
-        "is limited.",
+        "description": "How many questions, or wrong tokens, one address may send in a minute. The three are absent "
+        "only where nothing is limited.",
         "schema": {"type": "integer", "minimum": 1},
         "example": 60,
     },
@@ -95,6 +95,11 @@ HEADERS: dict[str, Schema] = {
         "required": True,
         "schema": {"type": "string"},
         "example": 'Bearer realm="ouija_es"',
+    },
+    "Link": {
+        "description": "Where the log goes on; absent if it does not.",
+        "schema": {"type": "string"},
+        "example": '</audit/events?after=1000&limit=1000>; rel="next"',
     },
     "ETag": {
         "description": "For `If-None-Match`.",

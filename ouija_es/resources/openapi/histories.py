@@ -43,7 +43,7 @@ def histories() -> tuple[Examples, Examples]:
     """Bodies of a session's and of a question's history."""
     answered = _history(0, _answered_by_groq())
     withdrawn = _history(1, _withdrawn())
-    erased = _history(0, _answered_by_table())
+    erased = _history(0, answered_by_table())
     return (
         {"session": example("Two questions", {"sessionId": str(SESSION), "questions": [answered, withdrawn]})},
         {
@@ -84,7 +84,7 @@ def _asked(texts: AskedTexts | bytes, *, opens_session: bool) -> Asked:
 
 
 def _started_groq() -> AttemptStarted:
-    return _started(1, Provider.GROQ, GROQ_MODEL, 3000, 6999, TierState(in_flight=0, requests_left=30))
+    return _started(1, Provider.GROQ, GROQ_MODEL, 3000, 6999, TierState(in_flight=0, requests_left=30, has_room=True))
 
 
 def _started(
@@ -141,7 +141,8 @@ def _withdrawn() -> list[Event]:
     ]
 
 
-def _answered_by_table() -> list[Event]:
+def answered_by_table() -> list[Event]:
+    """A question that ends at the table, texts sealed."""
     return [
         _asked(b"sealed", opens_session=False),
         _started_groq(),
@@ -154,15 +155,17 @@ def _answered_by_table() -> list[Event]:
             time_left_ms=6988,
             status=429,
             retry_after_ms=30_000,
+            retryable=True,
+            shown=False,
         ),
         AttemptSkipped(
             **_stamp(12),
             provider=Provider.OLLAMA,
             reason=Reason.BREAKER_OPEN,
             time_left_ms=6988,
-            seen=TierState(in_flight=0, breaker=BreakerState.OPEN),
+            seen=TierState(in_flight=0, breaker=BreakerState.OPEN, has_room=True),
         ),
-        _started(12, Provider.DATABASE, CANNED_MODEL, 1000, 7988, TierState(in_flight=0)),
+        _started(12, Provider.DATABASE, CANNED_MODEL, 1000, 7988, TierState(in_flight=0, has_room=True)),
         AttemptSucceeded(
             **_stamp(13), provider=Provider.DATABASE, attempt=1, reason=None, duration_ms=0, model=CANNED_MODEL
         ),
