@@ -38,9 +38,9 @@ class Place:
 
 
 class Replay:
-    """Follows every question of the rows it is given, in log order; memory grows with the questions in flight, and a
-    little with each start of a process.
+    """Follows every question of the rows it is given, in log order.
 
+    Memory grows with the questions in flight, and a little with each start of a process.
     `differing` of the `questions` have a difference, the first of all is `first`; the `undecided` are those whose
     process's policy is not among the rows.
     """

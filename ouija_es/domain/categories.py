@@ -70,9 +70,12 @@ class Classifier:
         """
         return cls({language: _lexicon(parts) for language, parts in lists.items()})
 
-    def classify(self, question: str, language: Language) -> Category:
-        """The category with the strongest match, in a tie the more specific one; `GENERAL` if nothing matches."""
-        words = fold(question)
+    def classify(self, question: str, language: Language, words: Sequence[str] | None = None) -> Category:
+        """The category with the strongest match, in a tie the more specific one; `GENERAL` if nothing matches.
+
+        `words`: the question folded, if that is done already.
+        """
+        words = fold(question) if words is None else words
         for lexicon in self._readings(words, language):
             if votes := lexicon.votes(words):
                 return _winner(_asked(question, lexicon) or votes)

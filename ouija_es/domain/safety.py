@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
 from ouija_es.domain.categories import fold
@@ -52,9 +52,13 @@ class SafetyScreen:
             _expanded(pattern, lists) for lists in words.values() for pattern in lists["harmless"]
         )
 
-    def at_risk(self, question: str) -> bool:
-        """Whether `question` speaks of suicide or self-harm, the asker's own or another's, plainly or in hints."""
-        words = fold(_STRETCHED.sub(r"\1", question))
+    def at_risk(self, question: str, words: Sequence[str] | None = None) -> bool:
+        """Whether `question` speaks of suicide or self-harm, the asker's own or another's, plainly or in hints.
+
+        `words`: the question folded, if that is done already.
+        """
+        if words is None or _STRETCHED.search(question):
+            words = fold(_STRETCHED.sub(r"\1", question))
         near = {subject for word in words for subject in self._near.get(word[:BEGINNING], ())}
         text = " " + " ".join(words)
         if not any(self._risks[subject].search(text) for subject in near):
