@@ -145,7 +145,6 @@ class Seance:
     async def _answer(
         self, ask: Ask, session: Session, deadline: Deadline, key_hash: str | None, *, streamed: bool
     ) -> AsyncGenerator[Item]:
-        words = fold(ask.question)
         journal = Journal(self._recorder, session, deadline.left, self._clock)
         words = fold(ask.question)
         query = Query(
