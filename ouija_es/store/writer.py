@@ -50,6 +50,7 @@ class Writer:
         self._file = identity(path)
         self._wal_file: FileIdentity | None = None
         self._committed: list[LogRow] = []
+        self._log_size: int | None = None  # of the write-ahead log when a key was last destroyed, in bytes
 
     def insert(self, batch: Sequence[Append]) -> list[Verdict]:
         """Writes a batch in one transaction. A conflict is bisected, so that it fails alone."""
@@ -99,12 +100,15 @@ class Writer:
         if self._recorder is None:
             raise PersistenceError("the database is closed")
         rows = [row for append in batch for row in append.rows]
+        destroyed = [append.destroyed_key for append in batch if append.destroyed_key is not None]
         positions = self._recorder.insert_events(
             rows,
             session_keys=[append.session_key for append in batch if append.session_key is not None],
-            destroyed_keys=[append.destroyed_key for append in batch if append.destroyed_key is not None],
+            destroyed_keys=destroyed,
         )
         self._check_in_place()
+        if destroyed:
+            self._log_size = size_of(self._wal_path)
         self._committed += map(to_log_row, positions or (), rows, self._recorder.links)
 
     def take_committed(self) -> list[LogRow]:
@@ -157,6 +161,10 @@ class Writer:
         """
         if self._recorder is None or not self._in_place():
             return False
+        # Litestream keeps reading, so that only itself can empty the log; one that has shrunk was emptied.
+        size = size_of(self._wal_path)
+        if self._log_size is not None and size is not None and size < self._log_size:
+            return True
         where = f"{self._path.absolute().as_uri()}?mode=rw"
         try:
             with contextlib.closing(sqlite3.connect(where, uri=True, timeout=TRUNCATE_SECONDS)) as connection:
@@ -193,6 +201,14 @@ def identity(path: Path) -> FileIdentity | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def size_of(path: Path) -> int | None:
+    """Bytes; None if there is no such file."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def reason_of(error: BaseException) -> StoreErrorReason:

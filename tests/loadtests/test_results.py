@@ -96,7 +96,7 @@ def _asked(arguments: list[str], environment: dict[str, str]) -> str | None:
 
 @pytest.mark.deep
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("bench", ["asks", "rate", "lag", "store", "memory", "growth"])
+@pytest.mark.parametrize("bench", ["asks", "lag", "store", "growth"])
 def test_a_benchmark_measures_and_keeps_its_figures(
     bench: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
