@@ -15,9 +15,6 @@ RULE_FILES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 RULE_TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
 RUNBOOKS = OBSERVABILITY / "runbooks"
 
-NOT_SCRAPED_YET = {"ouija_ledger_sealed_position", "ouija_ledger_mismatch"}
-"""Of the contract, and named by the rules already. To be emptied when the service shows them."""
-
 
 def rules() -> Iterator[dict[str, Any]]:
     """Every rule of every file."""
