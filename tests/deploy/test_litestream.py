@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from ouija_es.store.keys import new_key
-from tests.flow.test_erasing import files_with, wrapped_key
+from tests.bytes_in_files import bytes_found
+from tests.flow.erasing import wrapped_key
 from tests.peers.servers import CACHE
 from tests.service import AUDIT_TOKEN, ROOT, environment
 
@@ -134,9 +135,9 @@ def test_what_is_erased_is_erased_to_the_end_while_copies_are_made(litestream, t
         session_id = service.ask("¿Encontraré el amor?").json()["sessionId"]
         service.ask("¿Y los otros?")
         key = wrapped_key(tmp_path / "data/ouija.db", session_id)
-        assert files_with(tmp_path / "data", key)
+        assert bytes_found(tmp_path / "data", key)
         service.until(f"/ouija/sessions/{session_id}", 204, "DELETE")
-        assert [name for name in files_with(tmp_path / "data", key) if not name.endswith(".ltx")] == []
+        assert [it for it in bytes_found(tmp_path / "data", key) if ".ltx as" not in it] == []
         assert service.stop() == 0
     shutil.rmtree(tmp_path / "data")
     with Replicated(tmp_path, **keys) as again:
