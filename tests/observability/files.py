@@ -53,6 +53,13 @@ def panels() -> Iterator[dict[str, Any]]:
 
 def expressions() -> Iterator[str]:
     """What the panels ask for, with Grafana's variables filled in."""
+    for expression, _ in targets():
+        yield expression
+
+
+def targets() -> Iterator[tuple[str, set[str]]]:
+    """Expressions as above, and the labels that their legends name."""
     for panel in panels():
         for target in panel["targets"]:
-            yield target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".+")
+            expression = target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".+")
+            yield expression, set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
