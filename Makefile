@@ -65,7 +65,7 @@ lock: development ## write requirements*.lock from pyproject.toml; UPGRADE=1 tak
 	@$(DEV) -m $(COMPILE) $(if $(UPGRADE),--upgrade) --constraint requirements.lock --group dev \
 		--output-file requirements-dev.lock
 
-bench: development ## every benchmark in turn, some 8 minutes; FULL=1 longer and with a million events
+bench: development runtime ## every benchmark in turn, some 8 minutes; FULL=1 longer and with a million events
 	@set -- loadtests/bench_*.py; [ -e "$$1" ] || { echo "make: there is no loadtests/bench_*.py" >&2; exit 1; }; \
 	failed=; \
 	for file; do \
@@ -74,10 +74,10 @@ bench: development ## every benchmark in turn, some 8 minutes; FULL=1 longer and
 	done; \
 	[ -z "$$failed" ] || { echo "make: failed:$$failed" >&2; exit 1; }
 
-bench-peers: development ## beside other gateways, those that scripts/install-gateways.sh brought
+bench-peers: development runtime ## beside other gateways, those that scripts/install-gateways.sh brought
 	@FULL=$(FULL) $(DEV) -m loadtests.peers
 
-performance: development ## measure everything and write it into docs/performance.md
+performance: development runtime ## measure everything and write it into docs/performance.md
 	-@$(MAKE) --no-print-directory bench
 	-@$(MAKE) --no-print-directory bench-peers
 	@$(DEV) -m loadtests.report

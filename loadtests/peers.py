@@ -16,14 +16,14 @@ from pathlib import Path
 
 import uvloop
 
-from loadtests.benched import CORES, FULL, UNLIMITED, asks, ready
+from loadtests.benched import CORES, FULL, UNLIMITED, Service, asks, ready
 from loadtests.closed_loop import Measured, drive
 from loadtests.connection import Target
 from loadtests.gateways import GATEWAYS, MODEL, Running, messages, running
 from loadtests.process import family_cpu_seconds, family_memory_mb, pin
 from loadtests.results import Table
 from loadtests.scenarios import PLENTY
-from tests.service import RunningService, providers
+from tests.service import providers
 from tests.stubs import StubProviders
 
 OURS = "ouija_es"
@@ -90,7 +90,7 @@ def service(first: StubProviders, second: StubProviders) -> Iterator[Contender]:
     settings |= {"GROQ_MAX_ATTEMPTS": "1", "BREAKER_FAILURES": "1000000"}
     with tempfile.TemporaryDirectory() as folder:
         began_at = time.monotonic()
-        with RunningService(Path(folder), **settings) as up:
+        with Service(Path(folder), **settings) as up:
             took = time.monotonic() - began_at
             pin(up.process.pid, CORES[:1])
             yield Contender(OURS, up.process.pid, up.url, asks(up.url), took)
