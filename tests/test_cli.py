@@ -26,7 +26,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
     )
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["seed"], ["keys"], ["backup"], ["audit"], ["audit", "show"]])
+@pytest.mark.parametrize("command", [[], ["serve"], ["seed"], ["keys"], ["backup"], ["audit"], ["audit", "verify"]])
 def test_help_is_everywhere(tmp_path: Path, command: list[str]) -> None:
     shown = run(tmp_path, *command, "--help")
 
