@@ -22,6 +22,7 @@ _SQLITE = b"SQLite format 3\0"
 _NO_KEY = (
     "no public key was given: the seals are only compared with the key they name themselves, or that lies with them"
 )
+_NO_SEAL = "nothing is sealed: a public key proves nothing here"
 _NO_HEAD = "no head was given: whether newer events were cut off, only one that was noted elsewhere can tell"
 
 
@@ -102,7 +103,7 @@ def _token(file: Path | None, settings: Settings) -> str:
 def _trusted(options: argparse.Namespace, source: "Database | Export | Service") -> tuple[set[str] | None, str]:
     """The public keys whose seals count, and who says so."""
     if options.public_key:
-        return set(options.public_key), "as given"
+        return {key.rstrip("=") for key in options.public_key}, "as given"
     told = getattr(source, "public_key", None)
     if told is not None:
         return {told}, "as the service tells it"
@@ -146,9 +147,10 @@ def _tell(report: "Report", origin: str) -> None:
     print(f"OK: {report.head.position} events hold, head {report.head}")
     seal = report.last_seal
     if seal is None:
-        print("not sealed")
+        print(f"warning: {_NO_SEAL}", file=sys.stderr)
         return
     at = seal.at.isoformat(timespec="seconds").replace("+00:00", "Z")
     print(f"sealed up to {seal.position}:{seal.hash} at {at}, {report.seals} seals")
+    print(f"events behind that, not sealed yet: {report.head.position - seal.position}")
     for key in sorted(report.public_keys):
         print(f"public key {key}, {origin}")

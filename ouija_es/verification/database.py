@@ -14,11 +14,13 @@ _HIGHEST = "SELECT seq FROM sqlite_sequence WHERE name='stored_events'"
 
 
 class Database:
-    """The log of a file; `total` is how many events it seems to hold."""
+    """The log of a file; `total` is how many events it seems to hold, `highest` the last position it remembers."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._rows = LogRows(connection)
+        # Before the rows are read: a log in use goes on meanwhile.
+        self.highest = int((connection.execute(_HIGHEST).fetchone() or [0])[0])
         self.total = self._rows.head()
 
     def head(self) -> Head | None:
@@ -32,10 +34,9 @@ class Database:
         while batch := self._after(position):
             yield batch
             position = batch[-1].position
-        highest = self._connection.execute(_HIGHEST).fetchone()
-        if highest is not None and highest[0] > max(position, 0):
-            end = max(position, 0)
-            raise Wrong(Kind.TRUNCATED, end + 1, f"the log ends at {end}, the file remembers position {highest[0]}")
+        end = max(position, 0)
+        if self.highest > end:
+            raise Wrong(Kind.TRUNCATED, end + 1, f"the log ends at {end}, the file remembers position {self.highest}")
 
     def _after(self, position: int) -> Sequence[LogRow]:
         try:
@@ -58,7 +59,14 @@ def opened(path: Path) -> Iterator[Database]:
     try:
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             yield Database(connection)
-    except (sqlite3.Error, StoreUnreadable) as error:
+    except (sqlite3.Error, StoreUnreadable, Wrong) as error:
+        _check_left_alone(path, beside if alone else None)
+        if isinstance(error, Wrong):
+            raise
         raise StartError(f"not a database of this service, or damaged: {error.__cause__ or error}: {path}") from error
-    if alone and beside.exists():
+    _check_left_alone(path, beside if alone else None)
+
+
+def _check_left_alone(path: Path, absent: Path | None) -> None:
+    if absent is not None and absent.exists():
         raise StartError(f"the database was opened for writing meanwhile, check it again: {path}")
