@@ -204,7 +204,14 @@ def test_a_backup_is_whole_and_overwrites_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["seed"], ["audit", "show", str(uuid4())], ["backup", "copy.db"], ["erase", str(uuid4())]]
+    "command",
+    [
+        ["seed"],
+        ["audit", "show", str(uuid4())],
+        ["backup", "copy.db"],
+        ["erase", str(uuid4())],
+        ["audit", "export"],
+    ],
 )
 def test_every_command_says_in_one_line_that_a_file_is_no_database(tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "ouija.db").write_bytes(b"not a database" * 1000)

@@ -16,6 +16,7 @@ from falcon.testing import ASGIConductor
 from ouija_es.app import create_app
 from ouija_es.config import Settings
 from ouija_es.readiness import Readiness
+from ouija_es.resources.audit_lists import CHUNK_EVENTS
 from ouija_es.store.cloudevents import CloudEvent, NotALine, from_line, to_line
 from ouija_es.store.ledger import GENESIS, LogRow, link_of
 from ouija_es.store.rows import log_rows
@@ -175,6 +176,19 @@ def test_what_is_damaged_is_told_as_it_is_stored(tmp_path: Path) -> None:
     assert JSONFormat().read(None, lines[2]).get_data() == b"\x00\xff\n"
     assert (refused.status_code, refused.json()["type"]) == (503, "urn:ouija-es:problem:not-readable")
     assert "position 4" in refused.json()["detail"]
+
+
+def test_a_page_that_cannot_be_finished_is_broken_off_and_not_just_short(tmp_path: Path) -> None:
+    with RunningService(tmp_path) as service:
+        while len(stored(service)) <= CHUNK_EVENTS + 5:
+            ask(service)
+        with closing(sqlite3.connect(service.database)) as other:
+            other.execute("UPDATE stored_events SET link='' WHERE position=?", [CHUNK_EVENTS + 3])
+            other.commit()
+        with pytest.raises(httpx.RemoteProtocolError):
+            get(service, "/audit/events")
+        assert get(service, "/audit/events", limit=CHUNK_EVENTS).content.count(b"\n") == CHUNK_EVENTS
+        assert service.ask("hola").status_code == 200
 
 
 ROW = LogRow(
