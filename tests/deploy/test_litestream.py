@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from ouija_es.store.keys import new_key
-from tests.flow.test_erasing import files_with, wrapped_key
+from tests.bytes_in_files import bytes_found
+from tests.flow.erasing import wrapped_key
 from tests.peers.servers import CACHE
 from tests.service import AUDIT_TOKEN, ROOT, environment
 
@@ -72,6 +73,9 @@ class Replicated:
         kept = ("ouija_questions_total", "ouija_answers_total", "ouija_attempts_total", "ouija_sessions_total")
         return dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(kept))
 
+    def public_key(self) -> str:
+        return self.client.get("/audit/proof").raise_for_status().json()["publicKey"]
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=PATIENCE_SECONDS)
@@ -98,14 +102,6 @@ def keys() -> dict[str, str]:
     return {"VAULT_KEY": new_key(), "LEDGER_KEY": new_key()}
 
 
-def public_key(folder: Path, keys: dict[str, str]) -> str:
-    command = [sys.executable, "-m", "ouija_es", "keys"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(folder, **keys), capture_output=True, text=True, check=True
-    )
-    return re.search(r"public key +(\S+)", done.stdout)[1]
-
-
 @pytest.mark.deep
 @pytest.mark.timeout(300)
 def test_a_lost_disk_comes_back_with_every_event_text_view_and_key(litestream, tmp_path, keys) -> None:
@@ -113,18 +109,29 @@ def test_a_lost_disk_comes_back_with_every_event_text_view_and_key(litestream, t
         session_id = service.ask("¿Encontraré el amor?").json()["sessionId"]
         for _ in range(20):
             assert service.ask("¿Y después?", sessionId=session_id).status_code == 200
-        history, counted = service.history(session_id), service.counted()
+        history, counted, public_key = service.history(session_id), service.counted(), service.public_key()
         assert service.stop() == 0
-    shown = public_key(tmp_path / "data", keys)
     shutil.rmtree(tmp_path / "data")
     with Replicated(tmp_path, **keys) as again:
         assert again.history(session_id) == history
         assert "¿Encontraré el amor?" in str(history)
         assert again.counted() == counted
+        assert again.public_key() == public_key
         assert again.ask("¿Y luego?", sessionId=session_id).status_code == 200
         assert again.stop() == 0
-    assert public_key(tmp_path / "data", keys) == shown
     assert not list((tmp_path / "data").glob("*-key"))
+    verify = [
+        sys.executable,
+        "-m",
+        "ouija_es",
+        "audit",
+        "verify",
+        "--public-key",
+        public_key,
+        tmp_path / "data/ouija.db",
+    ]
+    done = subprocess.run(verify, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.deep
@@ -134,9 +141,9 @@ def test_what_is_erased_is_erased_to_the_end_while_copies_are_made(litestream, t
         session_id = service.ask("¿Encontraré el amor?").json()["sessionId"]
         service.ask("¿Y los otros?")
         key = wrapped_key(tmp_path / "data/ouija.db", session_id)
-        assert files_with(tmp_path / "data", key)
+        assert bytes_found(tmp_path / "data", key)
         service.until(f"/ouija/sessions/{session_id}", 204, "DELETE")
-        assert [name for name in files_with(tmp_path / "data", key) if not name.endswith(".ltx")] == []
+        assert [name for name in bytes_found(tmp_path / "data", key) if not name.endswith(".ltx")] == []
         assert service.stop() == 0
     shutil.rmtree(tmp_path / "data")
     with Replicated(tmp_path, **keys) as again:
