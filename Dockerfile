@@ -68,11 +68,12 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-S", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
 CMD ["/bin/sh", "/app/start-production.sh"]
 
-# Ollama's program and libraries as its own image has them; the model is pulled into /models at build time.
+# Ollama's program and libraries as its own image has them; the model, if it is not there, is pulled into /models.
 FROM docker.io/ollama/ollama:0.7.1 AS ollama
 ARG OLLAMA_MODEL=qwen2.5:0.5b
-RUN OLLAMA_MODELS=/models sh -c 'ollama serve & until ollama list >/dev/null 2>&1; do sleep 1; done; ollama pull "$1"' \
-    sh "${OLLAMA_MODEL}"
+RUN export OLLAMA_MODELS=/models; ollama serve & \
+    until ollama list >/dev/null 2>&1; do sleep 1; done; \
+    { ollama show "${OLLAMA_MODEL}" >/dev/null 2>&1 || ollama pull "${OLLAMA_MODEL}"; } && kill $!
 
 FROM runtime AS with-ollama
 ARG OLLAMA_MODEL=qwen2.5:0.5b

@@ -3,7 +3,7 @@
 # LiteLLM's proxy and TensorZero from PyPI, Portkey's from npm, nothing compiled and no install script run. What cannot be
 # had is told and left out. LiteLLM stays at the last 1.106: a release 1.107.0 was compromised.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 PYTHON=${PYTHON:-python3}
 LITELLM='litellm[proxy]==1.106.4'

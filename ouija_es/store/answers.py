@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from ouija_es.errors import StartError
 from ouija_es.store.sqlite import EventRecorder, open_recorder
 
 _DIGEST = "answers-digest"
+LOCKED_SECONDS = 20.0
+"""How long a start waits for another program to let go of the file: Litestream prepares it at the same moment."""
+AGAIN_SECONDS = 0.25
 
 
 def digest_of(answers: Sequence[CannedAnswer]) -> str:
@@ -56,14 +60,18 @@ def seed_database(
     path: Path, answers: Sequence[CannedAnswer], *, force: bool = False
 ) -> tuple[bool, list[CannedAnswer]]:
     """Seeds a database file: whether it had to be written, and the answers that are in it. Raises StartError."""
-    try:
-        recorder = open_recorder(path)
+    give_up_at = time.monotonic() + LOCKED_SECONDS
+    while True:
         try:
-            return seed(recorder, answers, force=force), read_answers(recorder)
-        finally:
-            recorder.datastore.close()
-    except (PersistenceError, sqlite3.Error) as error:
-        raise StartError(f"the database cannot be used: {error}: {path}") from error
+            recorder = open_recorder(path)
+            try:
+                return seed(recorder, answers, force=force), read_answers(recorder)
+            finally:
+                recorder.datastore.close()
+        except (PersistenceError, sqlite3.Error) as error:
+            if "locked" not in str(error) or time.monotonic() > give_up_at:
+                raise StartError(f"the database cannot be used: {error}: {path}") from error
+            time.sleep(AGAIN_SECONDS)
 
 
 def read_answers(recorder: EventRecorder) -> list[CannedAnswer]:

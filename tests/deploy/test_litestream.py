@@ -73,6 +73,9 @@ class Replicated:
         kept = ("ouija_questions_total", "ouija_answers_total", "ouija_attempts_total", "ouija_sessions_total")
         return dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(kept))
 
+    def public_key(self) -> str:
+        return self.client.get("/audit/proof").raise_for_status().json()["publicKey"]
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=PATIENCE_SECONDS)
@@ -99,14 +102,6 @@ def keys() -> dict[str, str]:
     return {"VAULT_KEY": new_key(), "LEDGER_KEY": new_key()}
 
 
-def public_key(folder: Path, keys: dict[str, str]) -> str:
-    command = [sys.executable, "-m", "ouija_es", "keys"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(folder, **keys), capture_output=True, text=True, check=True
-    )
-    return re.search(r"public key +(\S+)", done.stdout)[1]
-
-
 @pytest.mark.deep
 @pytest.mark.timeout(300)
 def test_a_lost_disk_comes_back_with_every_event_text_view_and_key(litestream, tmp_path, keys) -> None:
@@ -114,18 +109,29 @@ def test_a_lost_disk_comes_back_with_every_event_text_view_and_key(litestream, t
         session_id = service.ask("¿Encontraré el amor?").json()["sessionId"]
         for _ in range(20):
             assert service.ask("¿Y después?", sessionId=session_id).status_code == 200
-        history, counted = service.history(session_id), service.counted()
+        history, counted, public_key = service.history(session_id), service.counted(), service.public_key()
         assert service.stop() == 0
-    shown = public_key(tmp_path / "data", keys)
     shutil.rmtree(tmp_path / "data")
     with Replicated(tmp_path, **keys) as again:
         assert again.history(session_id) == history
         assert "¿Encontraré el amor?" in str(history)
         assert again.counted() == counted
+        assert again.public_key() == public_key
         assert again.ask("¿Y luego?", sessionId=session_id).status_code == 200
         assert again.stop() == 0
-    assert public_key(tmp_path / "data", keys) == shown
     assert not list((tmp_path / "data").glob("*-key"))
+    verify = [
+        sys.executable,
+        "-m",
+        "ouija_es",
+        "audit",
+        "verify",
+        "--public-key",
+        public_key,
+        tmp_path / "data/ouija.db",
+    ]
+    done = subprocess.run(verify, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.deep

@@ -1,11 +1,16 @@
 """The hand-written answers: enough of them, each its own, printable on a card."""
 
 import re
+import sqlite3
+import threading
 from collections import Counter
+from contextlib import closing
 
 import seeds
 from ouija_es.domain.categories import fold
 from ouija_es.domain.vocabulary import Category, Language, Personality
+from ouija_es.store.answers import seed_database
+from ouija_es.store.sqlite import BUSY_TIMEOUT_SECONDS
 
 ANSWERS = seeds.load_answers()
 
@@ -47,3 +52,17 @@ def test_spanish_marks_are_paired() -> None:
         if it.language is Language.ES:
             assert it.text.count("¿") == it.text.count("?"), it.id
             assert it.text.count("¡") == it.text.count("!"), it.id
+
+
+def test_a_start_waits_for_a_program_that_holds_the_file_longer_than_a_write_would(tmp_path) -> None:
+    """So Litestream does, which prepares the file at the same moment."""
+    path = tmp_path / "ouija.db"
+    with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as other:
+        other.execute("CREATE TABLE held (at TEXT)")
+        other.execute("BEGIN EXCLUSIVE")
+        release = threading.Timer(BUSY_TIMEOUT_SECONDS + 1, lambda: other.execute("COMMIT"))
+        release.start()
+        written, answers = seed_database(path, ANSWERS)
+        release.join()
+    assert written
+    assert len(answers) == len(ANSWERS)
