@@ -35,6 +35,8 @@ def rendered(table: dict[str, Any]) -> str:
     at = table["machine"]
     machine = f"{at['processor']}, {at['cores']} cores, {at['system']}, Python {at['python']}"
     told = [f"{note[:1].upper()}{note[1:]}." for note in table["notes"]]
+    if at["load"] > at["cores"] + 1:
+        told.append("**The machine was busy with other things.**")
     told.append(f"*{at['at']} UTC, load {at['load']} at the end; {machine}.*")
     return "\n".join([*lines, "", " ".join(told), ""])
 
