@@ -10,6 +10,9 @@ from ouija_es.store.ledger import LogRow
 from ouija_es.store.rows import LogRows
 from ouija_es.verification.findings import Head, Kind, Wrong
 
+BATCH = 1_000
+"""Rows at a time: so many stay in the processor's cache, and no reader is in the way of a log in use for long."""
+
 _HIGHEST = "SELECT seq FROM sqlite_sequence WHERE name='stored_events'"
 
 
@@ -40,11 +43,11 @@ class Database:
 
     def _after(self, position: int) -> Sequence[LogRow]:
         try:
-            return self._rows.after(position)
+            return self._rows.after(position, BATCH)
         except StoreUnreadable:
             # Bytes that are no text are for the check to find.
             self._connection.text_factory = lambda raw: raw.decode(errors="backslashreplace")
-            return self._rows.after(position)
+            return self._rows.after(position, BATCH)
 
 
 @contextmanager
@@ -59,7 +62,7 @@ def opened(path: Path) -> Iterator[Database]:
     try:
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             yield Database(connection)
-    except (sqlite3.Error, StoreUnreadable, Wrong) as error:
+    except (sqlite3.Error, UnicodeDecodeError, StoreUnreadable, Wrong) as error:
         _check_left_alone(path, beside if alone else None)
         if isinstance(error, Wrong):
             raise

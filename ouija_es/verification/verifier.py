@@ -7,7 +7,7 @@ from itertools import chain
 from eventsourcing.persistence import StoredEvent
 
 from ouija_es.domain.events import FINAL, TOPIC_OF, Erased, Sealed
-from ouija_es.store.ledger import GENESIS, LogRow, link_of
+from ouija_es.store.ledger import GENESIS, LogRow, link
 from ouija_es.store.mapper import UnreadableEvent, to_event
 from ouija_es.store.seals import Links, flaw
 from ouija_es.verification.diagnosis import diagnose
@@ -36,18 +36,18 @@ class Verifier:
 
     def verify(self, batches: Batches) -> Report:
         """Raises Wrong at the first row that is not right."""
-        ordinal, link, position = 0, GENESIS, 0
+        ordinal, head, position = 0, GENESIS, 0
         expected, versions, add, rest = self._expected, self._versions, self._links.add, iter(batches)
         for batch in rest:
             for row in batch:
                 ordinal += 1
-                position, stream, version, topic, _, own = row
+                position, stream, version, topic, state, own = row
                 try:
-                    computed = link_of(link, ordinal, row)
+                    computed = link(head, ordinal, stream, version, topic, state)
                 except (ValueError, TypeError, AttributeError, struct.error):
                     computed = b""
                 if position != ordinal or computed != own:
-                    raise diagnose(self._links, link, ordinal, row, _following(batch, row, rest))
+                    raise diagnose(self._links, head, ordinal, row, _following(batch, row, rest))
                 if version == 1:
                     self._check_first(row)
                 elif version != versions.get(stream, 0) + 1:
@@ -58,12 +58,12 @@ class Verifier:
                     versions[stream] = version
                 if topic == _SEALED:
                     self._look_at_seal(row)
-                link = computed
-                add(link)
-                if position in expected and expected[position] != link.hex():
-                    raise Wrong(Kind.HEAD_NOT_FOUND, position, f"the hash there is {link.hex()}, {self._since()}")
+                head = computed
+                add(head)
+                if position in expected and expected[position] != head.hex():
+                    raise Wrong(Kind.HEAD_NOT_FOUND, position, f"the hash there is {head.hex()}, {self._since()}")
         self._look_at_end(position)
-        return Report(Head(position, link.hex()), self._last_seal, self._seals, frozenset(self._keys))
+        return Report(Head(position, head.hex()), self._last_seal, self._seals, frozenset(self._keys))
 
     def _look_at_seal(self, row: LogRow) -> None:
         try:

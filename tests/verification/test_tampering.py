@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from ouija_es.domain.events import Sealed
+from ouija_es.errors import StartError
 from ouija_es.store.ledger import GENESIS, LogRow, link
 from ouija_es.store.mapper import to_event
 from ouija_es.verification.database import opened
@@ -225,3 +226,19 @@ def test_an_older_copy_of_the_file(tmp_path: Path) -> None:
             Verifier({KEY.public}, [head(older)]).verify(it.batches())
         wrong = found(Copy(tmp_path / f"{number}.db"), Head(len(older) + 3, "0" * 64))
         assert (wrong.kind, wrong.position) == (Kind.TRUNCATED, len(older) + 1)
+
+
+def test_a_bit_anywhere_in_the_file_is_found_or_is_none_of_the_log(database: Path, log: list[LogRow]) -> None:
+    rng, raw, outcomes = random.Random(9), database.read_bytes(), set()
+    spoiled = database.with_name("spoiled.db")
+    for _ in range(150):
+        spoiled.write_bytes(flipped(raw, rng))
+        try:
+            with opened(spoiled) as it:
+                outcomes.add("ok")
+                assert Verifier({KEY.public}).verify(it.batches()).head == head(log)
+        except Wrong as wrong:
+            outcomes.add(wrong.kind)
+        except StartError:
+            outcomes.add("damaged")
+    assert {"ok", Kind.EDITED} <= outcomes
