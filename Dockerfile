@@ -53,7 +53,7 @@ COPY --from=builder /opt/ouija /opt/ouija
 COPY --from=builder /opt/bytecode /opt/bytecode
 COPY --from=builder /app /app
 COPY LICENSE /app/LICENSE
-COPY scripts/start-production.sh /app/start-production.sh
+COPY scripts/start-production.sh scripts/litestream.yml /app/
 # The folder belongs to the user before it is a volume: a new volume takes its owner from here.
 RUN printf '#!/bin/sh\nexec python -m ouija_es "$@"\n' >/opt/ouija/bin/ouija-es && chmod 0755 /opt/ouija/bin/ouija-es \
     && mkdir /app/data && chown 10001:10001 /app/data && chmod 0700 /app/data \

@@ -9,10 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from loadtests.benched import FULL, ask_on, ready, serving
+from loadtests.benched import FULL, Service, ask_on, ready, serving
 from loadtests.latencies import Latencies
 from loadtests.results import Table
-from tests.service import RunningService
 from tests.stubs import StubProviders
 
 
@@ -24,8 +23,8 @@ def main() -> int:
     with StubProviders() as stubs, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "lateness"
 
-        class Probed(RunningService):
-            program = (sys.executable, "-m", "loadtests.probed_service", str(file))
+        class Probed(Service):
+            program = (Service.python, "-m", "loadtests.probed_service", str(file))
 
         for source, stream in (("groq", False), ("groq", True), ("database", False)):
             with serving(stubs, source, kind=Probed) as service:

@@ -9,10 +9,9 @@ import time
 from pathlib import Path
 from threading import Thread
 
-from loadtests.benched import CORES, FULL, ask_on, ready, serving
+from loadtests.benched import CORES, FULL, Service, ask_on, ready, serving
 from loadtests.process import cpu_seconds, memory_mb
 from loadtests.results import Table
-from tests.service import RunningService
 from tests.stubs import StubProviders
 
 STARTS = 5
@@ -57,8 +56,8 @@ def starts() -> None:
 
 def start(folder: Path) -> tuple[float, float]:
 
-    class OnOneCore(RunningService):
-        program = ("taskset", "-c", str(CORES[0]), *RunningService.program)
+    class OnOneCore(Service):
+        program = ("taskset", "-c", str(CORES[0]), *Service.program)
 
     began_at = time.monotonic()
     with OnOneCore(folder) as service:

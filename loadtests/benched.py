@@ -4,6 +4,7 @@ FULL=1 in the environment measures longer and with the big logs.
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from loadtests.closed_loop import Measured, drive
 from loadtests.connection import Target
 from loadtests.process import pin
 from loadtests.scenarios import PLENTY
-from tests.service import RunningService, providers
+from tests.service import ROOT, RunningService, providers
 from tests.stubs import StubProviders
 
 FULL = os.environ.get("FULL") == "1"
@@ -28,7 +29,16 @@ QUESTIONS = [
 UNLIMITED = {"LOG_FORMAT": "json", "GROQ_CONCURRENCY": "1000", "OLLAMA_CONCURRENCY": "1000"}
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 """The first is for what is measured, the others for what drives it; the same one if there is only one."""
+RUNTIME = ROOT / ".venv/bin/python"
+"""What `make serve` runs. Where development tools are installed, the service imports some and takes more memory."""
 SOURCES = ("groq", "ollama", "database")
+
+
+class Service(RunningService):
+    """In the runtime's environment, if it was made."""
+
+    python = str(RUNTIME) if RUNTIME.exists() else sys.executable
+    program = (python, "-m", "ouija_es", "serve")
 
 
 def ready() -> None:
@@ -37,6 +47,8 @@ def ready() -> None:
         print("the benchmarks read /proc: Linux only")
         raise SystemExit(0)
     os.sched_setaffinity(0, CORES[1:] or CORES)
+    if not RUNTIME.exists():
+        print("no .venv: the service runs with the development tools beside it (make runtime)")
     print(f"{len(CORES)} cores, load {os.getloadavg()[0]:.1f}", flush=True)
 
 
@@ -46,7 +58,7 @@ def serving(
     source: str,
     *,
     folder: Path | None = None,
-    kind: type[RunningService] = RunningService,
+    kind: type[RunningService] = Service,
     **variables: str,
 ) -> Iterator[RunningService]:
     """A service that this source answers: a Groq that is not there is skipped, a database tier asks nobody."""

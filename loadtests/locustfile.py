@@ -22,12 +22,15 @@ from loadtests.scenarios import (
     ASK_AGAIN,
     ASKS,
     DASHBOARD,
+    EVENTS,
     HEALTH,
     METRICS,
+    PROOF,
     QUESTION_HISTORY,
     REPEAT,
     SCENARIOS,
     SESSION_HISTORY,
+    SESSIONS,
     STREAM,
     Scenario,
 )
@@ -42,7 +45,8 @@ MADE_BY = {
     "stream": (STREAM,),
     "health": (HEALTH,),
     "scrape": (METRICS, DASHBOARD),
-    "audit": (SESSION_HISTORY, QUESTION_HISTORY),
+    "audit": (SESSIONS, SESSION_HISTORY, QUESTION_HISTORY),
+    "follow": (PROOF, EVENTS),
 }
 """Which requests a task makes: each of them must have samples."""
 PACED_ASKS_PER_MINUTE = 24.0

@@ -12,6 +12,9 @@ HEALTH = "GET /health"
 METRICS = "GET /metrics"
 DASHBOARD = "GET /dashboard"
 SESSION_HISTORY = "GET /audit/sessions/{sessionId}"
+SESSIONS = "GET /audit/sessions"
+EVENTS = "GET /audit/events"
+PROOF = "GET /audit/proof"
 QUESTION_HISTORY = "GET /audit/questions/{questionId}"
 
 ASKS = (ASK, ASK_AGAIN, REPEAT, STREAM)

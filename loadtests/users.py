@@ -14,11 +14,14 @@ from loadtests.scenarios import (
     ASK,
     ASK_AGAIN,
     DASHBOARD,
+    EVENTS,
     HEALTH,
     METRICS,
+    PROOF,
     QUESTION_HISTORY,
     REPEAT,
     SESSION_HISTORY,
+    SESSIONS,
     STREAM,
 )
 
@@ -156,7 +159,7 @@ class Prometheus(HttpUser):
 
 
 class Auditor(HttpUser):
-    """Reads what was recorded of the latest answers. Comes only with an AUDIT_TOKEN."""
+    """Reads what was recorded of the latest answers, and the log as it grows. Comes only with an AUDIT_TOKEN."""
 
     fixed_count = 1 if os.environ.get("AUDIT_TOKEN") else 0
     weight = 0
@@ -164,11 +167,33 @@ class Auditor(HttpUser):
 
     def on_start(self) -> None:
         self.client.headers.update(bearer("AUDIT_TOKEN"))
+        self._position: int | None = None
 
     @tag("audits")
     @task
     def audit(self) -> None:
+        self.client.get("/audit/sessions", params={"limit": 20}, name=SESSIONS)
         if ANSWERED:
             session, question = random.choice(ANSWERED)
             self.client.get(f"/audit/sessions/{session}", name=SESSION_HISTORY)
             self.client.get(f"/audit/questions/{question}", name=QUESTION_HISTORY)
+
+    @tag("audits")
+    @task
+    def follow(self) -> None:
+        """From where the log ended when the auditor came; SQLite's positions have no gaps, PostgreSQL's rise."""
+        proof = self.client.get("/audit/proof", name=PROOF)
+        if self._position is None:
+            if proof.ok:
+                self._position = proof.json()["position"]
+            return
+        page = {"after": self._position, "limit": 500}
+        with self.client.get("/audit/events", params=page, name=EVENTS, catch_response=True) as response:
+            if response.status_code != 200:
+                response.failure(f"status {response.status_code}")
+                return
+            positions = [int(msgspec.json.decode(line)["position"]) for line in response.content.splitlines()]
+            if positions != sorted({*positions}) or (positions and positions[0] <= self._position):
+                response.failure("the log is out of order")
+                return
+            self._position = positions[-1] if positions else self._position

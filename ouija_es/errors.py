@@ -18,6 +18,7 @@ OuijaError
     ├── InvalidRequest          422
     ├── KeyReused               422
     ├── TooManyRequests         429
+    ├── TooManyWrongTokens      429
     ├── Overloaded              503  refused early, so that those already let in are not late
     └── StoreFault
         ├── StoreUnreadable     503  what was recorded cannot be read
@@ -76,19 +77,25 @@ class FieldError:
 
 
 class RequestError(OuijaError):
-    """A request that cannot be answered; becomes `application/problem+json` (RFC 9457)."""
+    """A request that cannot be answered; becomes `application/problem+json` (RFC 9457), with `headers` of its own."""
 
     status: ClassVar[int]
     type: ClassVar[str]
     title: ClassVar[str]
 
     def __init__(
-        self, detail: str, *, errors: tuple[FieldError, ...] = (), retry_after_seconds: int | None = None
+        self,
+        detail: str,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        retry_after_seconds: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = errors
         self.retry_after_seconds = retry_after_seconds
+        self.headers = headers or {}
 
 
 class MalformedRequest(RequestError):
@@ -141,6 +148,10 @@ class KeyReused(RequestError):
 
 class TooManyRequests(RequestError):
     status, type, title = 429, "too-many-requests", "Too many questions from one address"
+
+
+class TooManyWrongTokens(RequestError):
+    status, type, title = 429, "too-many-wrong-tokens", "Too many wrong tokens from one address"
 
 
 class Overloaded(RequestError):

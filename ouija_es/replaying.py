@@ -82,7 +82,7 @@ class Replay:
         self._courses[row.stream] = None
         if not isinstance(event, Asked):
             self._note(row, Difference(row.topic, "nothing, as it was never asked or has ended"))
-        elif (policy := self._policies.get(event.instance)) is None:
+        elif (policy := self._policies.get(event.instance)) is None or not policy.tiers:
             self.undecided += 1
         elif event.deadline_ms != policy.deadline_ms:
             self._note(row, Difference(*(f"a deadline of {it.deadline_ms} ms" for it in (event, policy))))

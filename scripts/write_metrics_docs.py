@@ -41,6 +41,11 @@ VALUES: dict[str, tuple[str, ...]] = {
 }
 OWN_VALUES = {("ouija_store_errors", "reason"): STORE_ERRORS}
 """Where a label has another set of values than elsewhere."""
+OF_THE_LOG = {
+    *("ouija_events_recorded", "ouija_events_projected", "ouija_projector_stopped"),
+    *("ouija_ledger_sealed_position", "ouija_ledger_mismatch"),
+}
+"""What the log's rows tell beside the totals."""
 OPEN = {
     "method": "the standard methods, or `other`",
     "route": "the template of the route, such as `/ouija/sessions/{session_id:uuid}`, or `other`",
@@ -73,10 +78,7 @@ def scrape(folder: Path) -> str:
 def page(text: str) -> str:
     """The page about a scrape."""
     families = sorted(text_string_to_metric_families(text), key=lambda it: (not it.name.startswith("ouija_"), it.name))
-    of_the_log = {family.name for family in totals_families(Totals())} | {
-        "ouija_events_recorded",
-        "ouija_events_projected",
-    }
+    of_the_log = OF_THE_LOG | {family.name for family in totals_families(Totals())}
     rows = ["| metric | type | labels | of | is |", "|---|---|---|---|---|"]
     labels: set[str] = set()
     for family in families:

@@ -40,6 +40,8 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
         ["audit", "export"],
         ["audit", "import"],
         ["audit", "replay"],
+        ["audit", "verify"],
+        ["audit", "head"],
     ],
 )
 def test_help_is_everywhere(tmp_path: Path, command: list[str]) -> None:

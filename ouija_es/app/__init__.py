@@ -28,7 +28,7 @@ from ouija_es.resources.http_metrics import HttpMetrics
 from ouija_es.resources.index import IndexResource
 from ouija_es.resources.metrics import MetricsResource
 from ouija_es.resources.proof import ProofResource
-from ouija_es.resources.tokens import BearerToken, OperatorTokens
+from ouija_es.resources.tokens import BearerToken, OperatorTokens, WrongTokens
 
 EXPOSED_HEADERS = [
     *("Server-Timing", "X-Trace-Id", "Idempotency-Replayed", "Retry-After"),
@@ -47,7 +47,8 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
         origins: Any = "*" if "*" in settings.allowed_origins else settings.allowed_origins
         app.add_middleware(falcon.CORSMiddleware(allow_origins=origins, expose_headers=EXPOSED_HEADERS))
     app.req_options.strip_url_path_trailing_slash = True
-    audit_token = BearerToken("audit", settings.audit_token)
+    wrong_tokens = WrongTokens(settings.proxy_hops)
+    audit_token = BearerToken("audit", settings.audit_token, wrong_tokens)
     app.add_route("/", IndexResource())
     app.add_route(
         "/ouija/ask",
@@ -76,7 +77,7 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
     )
     app.add_route("/health/live", LiveResource())
     app.add_route("/health/ready", ReadyResource(parts.readiness))
-    operator_tokens = OperatorTokens(BearerToken("metrics", settings.metrics_token), audit_token)
+    operator_tokens = OperatorTokens(BearerToken("metrics", settings.metrics_token, wrong_tokens), audit_token)
     app.add_route("/metrics", MetricsResource(parts.instruments.registry, operator_tokens))
     app.add_route(
         "/dashboard",
@@ -89,7 +90,7 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
     app.add_route(
         "/audit/sessions/{session_id:uuid}",
         SessionHistoryResource(
-            parts.event_log, audit_token, parts.erasure, BearerToken("erasure", settings.erasure_token)
+            parts.event_log, audit_token, parts.erasure, BearerToken("erasure", settings.erasure_token, wrong_tokens)
         ),
     )
     app.add_route("/audit/proof", ProofResource(parts.projector, parts.ledger_public_key))

@@ -49,6 +49,7 @@ from ouija_es.sealing import Sealer
 from ouija_es.seance import Seance
 from ouija_es.shedding import Shedding
 from ouija_es.store.answers import digest_of, seed_database
+from ouija_es.store.chaining import chain_once
 from ouija_es.store.instance_stream import InstanceStream
 from ouija_es.store.keys import check_vault_key, keyring
 from ouija_es.store.log import EventLog
@@ -74,6 +75,8 @@ class Parts:
         self._lock.acquire()
         self.clock = Clock()
         self.readiness = readiness
+        if chained := chain_once(path):
+            log.info("the log was chained", events=chained)
         written, answers = seed_database(path, seeds.load_answers())
         if written:
             log.info("Seeded %d responses", len(answers))

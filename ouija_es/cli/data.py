@@ -12,11 +12,13 @@ def seed(options: argparse.Namespace, settings: Settings) -> int:
     """Writes the canned answers, whatever is in the table."""
     import seeds
     from ouija_es.store.answers import seed_database
+    from ouija_es.store.chaining import chain_once
     from ouija_es.store.sqlite import DataFolderLock
 
     del options
     lock = DataFolderLock(settings.database_path)
     lock.acquire()
+    chain_once(settings.database_path)
     loaded = seeds.load_answers()
     seed_database(settings.database_path, loaded, force=True)
     lock.release()

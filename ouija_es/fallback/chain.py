@@ -24,7 +24,7 @@ from ouija_es.fallback.decisions import (
     timeout_ms,
 )
 from ouija_es.fallback.tier import Tier
-from ouija_es.providers.provider import AnsweringProvider, Query, Reply
+from ouija_es.providers.provider import Query, Reply
 
 Step = AttemptStarted | AttemptFailed | AttemptSkipped | AttemptSucceeded
 
@@ -82,18 +82,18 @@ class Chain:
                 turn = next_tier(turn)
                 continue
             started = self._started(tier, turn, time_left_ms, seen)
-            pause_ms = None
+            outcome: Step = started
             async with aclosing(self._attempt(tier, started, query, deadline, streamed=streamed)) as items:
                 async for item in items:
                     yield item
-                    if isinstance(item, Taken) and item.reply is not None:
-                        return
-                    if isinstance(item, Taken) and isinstance(item.step, AttemptFailed):
-                        pause_ms = item.step.retry_in_ms
-            if pause_ms is None:
+                    if isinstance(item, Taken):
+                        outcome = item.step
+            if not isinstance(outcome, AttemptFailed):
+                return
+            if outcome.retry_in_ms is None:
                 turn = next_tier(turn)
             else:
-                await asyncio.sleep(pause_ms / 1000)
+                await asyncio.sleep(outcome.retry_in_ms / 1000)
                 turn = next_try(turn)
 
     async def _attempt(
@@ -110,13 +110,16 @@ class Chain:
             started_at = self._clock.monotonic()
             call.sent()
             try:
-                async with aclosing(_pieces(tier.provider, query, timeout, streamed=streamed)) as pieces:
-                    async for piece in pieces:
-                        if isinstance(piece, Reply):
-                            reply = piece
-                        else:
-                            shown = True
-                            yield Delta(piece)
+                if streamed:
+                    async with aclosing(tier.provider.stream(query, timeout)) as pieces:
+                        async for piece in pieces:
+                            if isinstance(piece, Reply):
+                                reply = piece
+                            else:
+                                shown = True
+                                yield Delta(piece)
+                else:
+                    reply = await tier.provider.answer(query, timeout)
                 if reply is None:
                     raise AssertionError("a provider ends with its reply or an error")
                 call.succeeded(reply)
@@ -197,18 +200,6 @@ class Chain:
 
     def _ms_since(self, started_at: float) -> int:
         return _ms(self._clock.monotonic() - started_at)
-
-
-async def _pieces(
-    provider: AnsweringProvider, query: Query, timeout_seconds: float, *, streamed: bool
-) -> AsyncGenerator[str | Reply]:
-    """The provider's answer, in pieces or whole; the reply comes last either way."""
-    if not streamed:
-        yield await provider.answer(query, timeout_seconds)
-        return
-    async with aclosing(provider.stream(query, timeout_seconds)) as pieces:
-        async for piece in pieces:
-            yield piece
 
 
 def _time_left(tier: Tier, deadline: Deadline) -> float:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from ouija_es.domain.events import (
     Answered,
-    AnsweredTexts,
     Asked,
     AttemptFailed,
     AttemptSkipped,
@@ -55,12 +54,11 @@ class Course:
     What is not recorded is not made up: a decision is judged by what came before it, an outcome is taken as it is.
     """
 
-    __slots__ = ("_answering", "_calling", "_counts", "_straight", "_tiers", "_turn")
+    __slots__ = ("_answering", "_calling", "_counts", "_tiers", "_turn")
 
     def __init__(self, policy: PolicyAdopted, counts: Counts) -> None:
         self._tiers = policy.tiers
         self._counts = counts
-        self._straight = False
         self._turn: Turn | None = None
         self._calling: AttemptStarted | None = None
         self._answering: AttemptSucceeded | None = None
@@ -105,9 +103,9 @@ class Course:
 
     def _first_turn(self, step: AttemptStarted | AttemptSkipped) -> Turn:
         last = self._tiers[-1].provider
-        self._straight = isinstance(step, AttemptStarted) and step.provider is last is not self._tiers[0].provider
-        self._counts.straight += self._straight
-        return first_turn(len(self._tiers), at_risk=self._straight)
+        straight = isinstance(step, AttemptStarted) and step.provider is last is not self._tiers[0].provider
+        self._counts.straight += straight
+        return first_turn(len(self._tiers), at_risk=straight)
 
     def _succeeded(self, succeeded: AttemptSucceeded) -> Difference | None:
         if not self._ends(succeeded):
@@ -142,9 +140,6 @@ class Course:
         self._counts.decided += 1
         if (answered.source, answered.model) != (given.provider, given.model):
             return Difference(recorded, f"answered by {given.provider} ({given.model})")
-        if isinstance(answered.texts, AnsweredTexts) and answered.texts.safety is not self._straight:
-            how = ("models were tried", "straight to the table")
-            return Difference(how[self._straight], how[answered.texts.safety])
         return None
 
     def _ends(self, outcome: AttemptSucceeded | AttemptFailed) -> bool:

@@ -33,11 +33,14 @@ class SessionHistoryResource:
         questions = await asyncio.to_thread(self._log.session, session_id)
         if not questions:
             raise UnknownSession("No question of this session is recorded.")
+        # A session is known by its first question.
+        self._token.accepted(req, question_id=str(questions[0][0].stream))
         _write(resp, {"sessionId": session_id, "questions": [question_body(events) for events in questions]})
 
     async def on_delete(self, req: Request, resp: Response, session_id: UUID) -> None:
         """As the holder's, by an operator."""
         self._erasure_token.check(req)
+        self._erasure_token.accepted(req)
         await erase(self._erasure, resp, session_id, ErasedBy.OPERATOR)
 
 
@@ -51,6 +54,7 @@ class QuestionHistoryResource:
     async def on_get(self, req: Request, resp: Response, question_id: UUID) -> None:
         """The question's history; texts in the clear unless erased."""
         self._token.check(req)
+        self._token.accepted(req, question_id=str(question_id))
         events = await asyncio.to_thread(self._log.question, question_id)
         if not events:
             raise UnknownQuestion("No question with this id is recorded.")

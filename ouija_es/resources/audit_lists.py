@@ -35,7 +35,9 @@ class SessionsResource:
         """The page, and the cursor of the next; null on the last one."""
         self._token.check(req)
         limit = paging.limit(req, default=SESSIONS_DEFAULT, most=SESSIONS_LIMIT)
-        rows = await self._projector.sessions(paging.before(req), limit + 1)
+        before = paging.before(req)
+        rows = await self._projector.sessions(before, limit + 1)
+        self._token.accepted(req, opened_before=before, sessions=len(rows[:limit]))
         resp.data = msgspec.json.encode(sessions_body(rows, limit))
         resp.content_type = falcon.MEDIA_JSON
 
@@ -54,6 +56,7 @@ class EventsResource:
         limit = paging.limit(req, default=EVENTS_LIMIT, most=EVENTS_LIMIT)
         end, head = await asyncio.to_thread(self._end, after, limit)
         first, position = await asyncio.to_thread(self._lines, after, end)
+        self._token.accepted(req, behind=after, up_to=end)
         if end < head:
             resp.set_header("Link", f'</audit/events?after={end}&limit={limit}>; rel="next"')
         resp.stream = self._chunks(first, position, end)

@@ -50,6 +50,8 @@ def _problem(
 
 def write_request_error(resp: falcon.Response, error: RequestError, trace_id: str) -> None:
     """The problem that a RequestError stands for, with the headers its status wants."""
+    for name, value in error.headers.items():
+        resp.set_header(name, value)
     if error.retry_after_seconds is not None:
         resp.set_header("Retry-After", str(error.retry_after_seconds))
     if error.status == falcon.http_status_to_code(falcon.HTTP_401):

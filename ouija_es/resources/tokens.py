@@ -1,23 +1,66 @@
 """Bearer tokens (RFC 6750), compared in constant time."""
 
 import hmac
+from collections import Counter
+from typing import NoReturn
 
 import falcon
 import structlog
 from falcon.asgi import Request
 from pydantic import SecretStr
 
-from ouija_es.errors import WrongToken
+from ouija_es.errors import TooManyWrongTokens, WrongToken
+from ouija_es.resources.allowance import allowance, headers, retry_after_seconds
+from ouija_es.resources.client import client_address, limit_key
+
+WRONG_TOKENS_PER_MINUTE = 10
 
 log = structlog.get_logger()
+
+
+class WrongTokens:
+    """Counts tokens that opened nothing, per client address; a right one costs nothing and always passes.
+
+    So whoever guesses cannot shut out those behind the same address, nor fill the log: a line is written for each wrong
+    token within the allowance, with how many there were since the start. What keeps guesses from success is a token's
+    length.
+    """
+
+    def __init__(self, proxy_hops: int, *, per_minute: int = WRONG_TOKENS_PER_MINUTE) -> None:
+        self._proxy_hops = proxy_hops
+        self._limiter = allowance(per_minute)
+        self._refused: Counter[str] = Counter()
+
+    def refuse(self, req: Request, name: str) -> NoReturn:
+        """Raises WrongToken, or TooManyWrongTokens. `name`: the kind of token that is wanted."""
+        wrong = WrongToken(f"This route wants the {name} token.")
+        if req.get_header("authorization") is None:
+            raise wrong
+        self._refused[name] += 1
+        result = self._limiter.limit(limit_key(client_address(req, self._proxy_hops)))
+        if result.limited:
+            raise TooManyWrongTokens(
+                f"At most {result.state.limit} wrong tokens a minute are looked at from one address.",
+                retry_after_seconds=retry_after_seconds(result.state),
+                headers=headers(result.state),
+            )
+        log.warning(
+            "token refused",
+            token=name,
+            route=req.uri_template,
+            refused=self._refused[name],
+            trace_id=req.context.trace_id,
+        )
+        raise wrong
 
 
 class BearerToken:
     """One secret that opens some routes; without it they are not there."""
 
-    def __init__(self, name: str, secret: SecretStr | None) -> None:
+    def __init__(self, name: str, secret: SecretStr | None, wrong: WrongTokens | None = None) -> None:
         self.name = name
         self._secret = secret.get_secret_value().encode() if secret else None
+        self._wrong = wrong
 
     @property
     def is_set(self) -> bool:
@@ -34,13 +77,21 @@ class BearerToken:
         )
 
     def check(self, req: Request) -> None:
-        """Raises HTTPNotFound if the routes are switched off, WrongToken for a missing or wrong token."""
+        """Raises HTTPNotFound if the routes are switched off; WrongToken, TooManyWrongTokens without the token."""
         if self._secret is None:
             raise falcon.HTTPNotFound
         if not self.is_given(req):
-            log.warning("token refused", token=self.name, route=req.uri_template, trace_id=req.context.trace_id)
-            raise WrongToken(f"This route wants the {self.name} token.")
-        log.info("token accepted", token=self.name, route=req.uri_template, trace_id=req.context.trace_id)
+            self.refuse(req, self.name)
+
+    def refuse(self, req: Request, name: str) -> NoReturn:
+        """As `WrongTokens.refuse`."""
+        if self._wrong is None:
+            raise WrongToken(f"This route wants the {name} token.")
+        self._wrong.refuse(req, name)
+
+    def accepted(self, req: Request, **what: object) -> None:
+        """Writes down what the token was used for: never a text, nor a session's id, which is its holder's secret."""
+        log.info("token accepted", token=self.name, route=req.uri_template, **what, trace_id=req.context.trace_id)
 
 
 class OperatorTokens:
@@ -51,7 +102,7 @@ class OperatorTokens:
         self._audit = audit
 
     def check(self, req: Request) -> None:
-        """Raises WrongToken. A scrape every few seconds is no log line; a refused one is."""
+        """Raises WrongToken, TooManyWrongTokens. A scrape every few seconds is no log line; a refused one is."""
         if self._metrics.is_set:
             self._check_either(req)
 
@@ -63,7 +114,4 @@ class OperatorTokens:
 
     def _check_either(self, req: Request) -> None:
         if not self._metrics.is_given(req) and not self._audit.is_given(req):
-            log.warning(
-                "token refused", token=self._metrics.name, route=req.uri_template, trace_id=req.context.trace_id
-            )
-            raise WrongToken("This route wants the metrics token or the audit token.")
+            self._metrics.refuse(req, "metrics or audit")

@@ -4,7 +4,6 @@
 follows from the row: docs/audit.md tells it to third parties.
 """
 
-import binascii
 from typing import Literal
 
 import msgspec
@@ -69,23 +68,24 @@ def from_line(line: bytes) -> LogRow:
 
 
 def _cloud_event(row: LogRow) -> CloudEvent:
+    position, stream, version, topic, state, link = row
     try:
         event = CloudEvent(
-            id=f"{row.stream}/{row.version}",
-            type=row.topic,
-            subject="-".join([row.stream[:8], *(row.stream[at : at + 4] for at in (8, 12, 16)), row.stream[20:]]),
-            position=row.position,
-            streamversion=row.version,
-            link=binascii.hexlify(row.link).decode(),
+            id=f"{stream}/{version}",
+            type=topic,
+            subject=f"{stream[:8]}-{stream[8:12]}-{stream[12:16]}-{stream[16:20]}-{stream[20:]}",
+            position=position,
+            streamversion=version,
+            link=link.hex(),
         )
-        moment = _moment(row.state)
+        moment = _moment(state)
     except (TypeError, AttributeError) as error:
-        raise NotALine(f"the row at position {row.position} is damaged") from error
+        raise NotALine(f"the row at position {position} is damaged") from error
     if moment is None:
         event.datacontenttype = "application/octet-stream"
-        event.data_base64 = row.state
+        event.data_base64 = state
     else:
-        event.time, event.data = moment, Raw(row.state)
+        event.time, event.data = moment, Raw(state)
     return event
 
 

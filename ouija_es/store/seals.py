@@ -19,7 +19,6 @@ from ouija_es.domain.events import Sealed
 
 REACH_ROWS = 8_192
 """How far behind its own row a seal may speak: more than can be waiting for the writer when it is signed."""
-_LINK_BYTES = 32
 
 
 def message(position: int, link: str, at: datetime) -> bytes:
@@ -54,24 +53,20 @@ class Links:
     """
 
     def __init__(self, ordinal: int = 0, known: Iterable[bytes] = ()) -> None:
-        self._ring = bytearray(REACH_ROWS * _LINK_BYTES)
-        links = list(known)[-REACH_ROWS:]
-        self._first = self._last = ordinal - len(links)
-        for link in links:
-            self.add(link)
+        self._links = list(known)[-REACH_ROWS:]
+        self._before = ordinal - len(self._links)
 
     def add(self, link: bytes) -> None:
         """The next row's."""
-        self._last += 1
-        at = self._last % REACH_ROWS * _LINK_BYTES
-        self._ring[at : at + _LINK_BYTES] = link
+        self._links.append(link)
+        if len(self._links) == 2 * REACH_ROWS:
+            del self._links[:REACH_ROWS]
+            self._before += REACH_ROWS
 
     def at(self, ordinal: int) -> bytes | None:
         """A row's; None if it is out of reach."""
-        if not max(self._first, self._last - REACH_ROWS) < ordinal <= self._last:
-            return None
-        at = ordinal % REACH_ROWS * _LINK_BYTES
-        return bytes(self._ring[at : at + _LINK_BYTES])
+        behind = len(self._links) - (ordinal - self._before)
+        return self._links[-behind - 1] if 0 <= behind < min(REACH_ROWS, len(self._links)) else None
 
 
 def flaw(sealed: Sealed, links: Links, trusted: Container[str] | None) -> str | None:

@@ -15,9 +15,6 @@ RULE_FILES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 RULE_TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
 RUNBOOKS = OBSERVABILITY / "runbooks"
 
-NOT_SCRAPED_YET = {"ouija_ledger_sealed_position", "ouija_ledger_mismatch"}
-"""Of the contract, and named by the rules already. To be emptied when the service shows them."""
-
 
 def rules() -> Iterator[dict[str, Any]]:
     """Every rule of every file."""
@@ -56,6 +53,13 @@ def panels() -> Iterator[dict[str, Any]]:
 
 def expressions() -> Iterator[str]:
     """What the panels ask for, with Grafana's variables filled in."""
+    for expression, _ in targets():
+        yield expression
+
+
+def targets() -> Iterator[tuple[str, set[str]]]:
+    """Expressions as above, and the labels that their legends name."""
     for panel in panels():
         for target in panel["targets"]:
-            yield target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".+")
+            expression = target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".+")
+            yield expression, set(re.findall(r"{{(\w+)}}", target["legendFormat"]))

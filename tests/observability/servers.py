@@ -113,6 +113,15 @@ class RunningPrometheus(Server):
         (series,) = self.ask(f"{selector}[1h]")
         return [(f"{at:.3f}", float(value)) for at, value in series["values"]]
 
+    def exemplars(self, selector: str) -> list[dict[str, Any]]:
+        """Those of the last hour; at least one."""
+        now = time.time()
+        asked = {"query": selector, "start": now - 3600, "end": now}
+        answer = self.client.get("/api/v1/query_exemplars", params=asked).raise_for_status().json()
+        found = [it for series in answer["data"] for it in series["exemplars"]]
+        assert found, selector
+        return found
+
 
 def wait_for(result: Any) -> Any:
     """What the function gives, once it gives something; the test fails after `WAIT_SECONDS` without."""

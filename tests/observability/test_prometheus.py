@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.observability.files import expressions
+from tests.observability.files import targets
 from tests.observability.servers import (
     ALERTMANAGER_PROGRAM,
     PROMETHEUS_PROGRAM,
@@ -180,10 +180,13 @@ def rates_are_the_log(
 
 
 def the_dashboard_has_something_to_show(prometheus: RunningPrometheus) -> None:
-    """Every expression of the dashboard gives something, but for what needs a seal."""
-    for expression in expressions():
-        if "ledger" not in expression:
-            assert prometheus.ask(expression), expression
+    """Every expression gives something, with the labels of its legend; and single answers lead to their traces."""
+    for expression, labels in targets():
+        found = prometheus.ask(expression)
+        assert found, expression
+        assert all(labels <= it["metric"].keys() for it in found), expression
+    for exemplars in prometheus.exemplars("ouija_answer_duration_seconds_bucket"):
+        assert len(exemplars["labels"]["trace_id"]) == 32
 
 
 def the_end_is_told(prometheus: RunningPrometheus) -> None:

@@ -8,8 +8,9 @@ from falcon.asgi import Request, Response
 from pydantic import SecretStr
 
 from ouija_es.errors import TooManyRequests
+from ouija_es.resources.allowance import CLIENTS
 from ouija_es.resources.client import client_address, limit_key
-from ouija_es.resources.client_limit import CLIENTS, ClientLimit
+from ouija_es.resources.client_limit import ClientLimit
 from ouija_es.resources.tokens import BearerToken
 
 TOKEN = "token-of-the-load-test"

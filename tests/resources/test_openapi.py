@@ -656,6 +656,28 @@ def test_too_many_questions_are_refused_as_described(tmp_path: Path) -> None:
         assert all(name in response.headers for name in RATE_LIMIT)
 
 
+def test_too_many_wrong_tokens_are_refused_as_described(tmp_path: Path) -> None:
+    guess = {"Authorization": "Bearer no"}
+    guarded = {
+        ("get", "/audit/sessions"): "/audit/sessions",
+        ("get", "/audit/events"): "/audit/events",
+        ("get", "/audit/questions/{questionId}"): f"/audit/questions/{UNKNOWN}",
+        ("get", "/dashboard"): "/dashboard?as_of=1",
+    }
+    with RunningService(tmp_path) as service:
+        while service.client.get("/audit/events", headers=guess).status_code == 401:
+            pass
+        for (method, path), address in guarded.items():
+            for _ in range(3):  # on a machine that stands still for seconds one passes now and then
+                response = service.client.request(method, address, headers=guess)
+                if response.status_code == 429:
+                    break
+            assert response.status_code == 429
+            assert response_mistakes(method, path, response) == []
+            assert _as_an_example(method, path, response)
+            assert all(name in response.headers for name in (*RATE_LIMIT, "Retry-After"))
+
+
 def test_an_ask_that_is_shed_is_refused_as_described(tmp_path: Path) -> None:
     with RunningService(tmp_path) as service, ThreadPoolExecutor(40) as pool, locked(service.database):
         asks = [pool.submit(ask, service)]

@@ -18,7 +18,7 @@ from ouija_es.store.cloudevents import to_line
 from ouija_es.store.ledger import GENESIS, LogRow, link
 from ouija_es.store.mapper import to_row
 
-ERRORS = ("WrongToken", "NotFound", "InvalidRequest", "StoreUnreadable")
+ERRORS = ("WrongToken", "TooManyWrongTokens", "NotFound", "InvalidRequest", "StoreUnreadable")
 SECURITY: list[dict[str, list[str]]] = [{"auditToken": []}]
 
 

@@ -63,8 +63,8 @@ HEADERS: dict[str, Schema] = {
         "example": "true",
     },
     "RateLimit-Limit": {
-        "description": "How many questions one address may ask in a minute. The three are absent only where nothing "
-        "is limited.",
+        "description": "How many questions, or wrong tokens, one address may send in a minute. The three are absent "
+        "only where nothing is limited.",
         "schema": {"type": "integer", "minimum": 1},
         "example": 60,
     },

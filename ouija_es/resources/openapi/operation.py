@@ -39,7 +39,10 @@ def operation_paths(problems: dict[str, Problem]) -> Schema:
                 "description": "Prometheus text, or OpenMetrics where `Accept` asks for it.",
                 "security": SECURITY,
                 "parameters": [TRACEPARENT],
-                "responses": {"200": _ok("All series.", metrics), **problem_responses(problems, "WrongToken")},
+                "responses": {
+                    "200": _ok("All series.", metrics),
+                    **problem_responses(problems, "WrongToken", "TooManyWrongTokens"),
+                },
             }
         },
         "/dashboard": with_head(
@@ -54,7 +57,9 @@ def operation_paths(problems: dict[str, Problem]) -> Schema:
                 "responses": {
                     "200": _ok("The numbers.", numbers),
                     "304": {"description": "The client has the page already.", "headers": header_refs("X-Trace-Id")},
-                    **problem_responses(problems, "MalformedRequest", "WrongToken", "NotFound", "StoreUnreadable"),
+                    **problem_responses(
+                        problems, "MalformedRequest", "WrongToken", "TooManyWrongTokens", "NotFound", "StoreUnreadable"
+                    ),
                 },
             }
         ),

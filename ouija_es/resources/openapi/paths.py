@@ -82,10 +82,14 @@ def _audit(problems: dict[str, Problem]) -> Schema:
                 "parameters": [_id("sessionId", "The session.", str(examples.SESSION)), TRACEPARENT],
                 "responses": {
                     "200": _json("The history.", "SessionHistory", session),
-                    **problem_responses(problems, "WrongToken", "UnknownSession", "NotFound", "StoreUnreadable"),
+                    **problem_responses(
+                        problems, "WrongToken", "TooManyWrongTokens", "UnknownSession", "NotFound", "StoreUnreadable"
+                    ),
                 },
             },
-            "delete": _erase(problems, "eraseSessionByOperator", "audit", "WrongToken", security=ERASURE),
+            "delete": _erase(
+                problems, "eraseSessionByOperator", "audit", "WrongToken", "TooManyWrongTokens", security=ERASURE
+            ),
         },
         "/audit/questions/{questionId}": {
             "get": {
@@ -97,7 +101,9 @@ def _audit(problems: dict[str, Problem]) -> Schema:
                 "parameters": [_id("questionId", "The question.", str(examples.QUESTIONS[0])), TRACEPARENT],
                 "responses": {
                     "200": _json("The history.", "QuestionHistory", question),
-                    **problem_responses(problems, "WrongToken", "UnknownQuestion", "NotFound", "StoreUnreadable"),
+                    **problem_responses(
+                        problems, "WrongToken", "TooManyWrongTokens", "UnknownQuestion", "NotFound", "StoreUnreadable"
+                    ),
                 },
             }
         },

@@ -10,6 +10,7 @@ from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import FieldError
 
 Count = Annotated[int, Meta(ge=0)]
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class Problem(TypedDict):
@@ -59,7 +60,7 @@ class LedgerCheck(TypedDict):
     """The hash chain over the log, and its seals."""
 
     status: Literal["ok", "error"]
-    sealedPosition: Count
+    sealedPosition: Annotated[int, Meta(ge=0)]
     error: str | None
 
 
@@ -101,7 +102,7 @@ class ProofSeal(TypedDict):
     """The last seal: a signature over a position and the ledger's hash there."""
 
     position: Annotated[int, Meta(ge=1)]
-    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    hash: Hash
     sealedAt: datetime
     signature: str
 
@@ -109,8 +110,8 @@ class ProofSeal(TypedDict):
 class Proof(TypedDict):
     """What somebody has to note to know this log again."""
 
-    position: Count
-    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    position: Annotated[int, Meta(ge=0)]
+    hash: Hash
     seal: ProofSeal | None
     publicKey: str
 

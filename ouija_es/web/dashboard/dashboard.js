@@ -139,7 +139,13 @@ at("forget").addEventListener("click", () => {
 });
 at("pause").addEventListener("click", () => {
   state.paused = !state.paused;
-  state.paused ? (clearTimeout(state.timer), show()) : ask();
+  if (state.paused) {
+    state.asked += 1; // what is under way comes too late
+    clearTimeout(state.timer);
+    show();
+  } else {
+    ask();
+  }
 });
 at("more").addEventListener("click", () => {
   toggle();
@@ -147,7 +153,8 @@ at("more").addEventListener("click", () => {
 });
 at("timeline-details").addEventListener("toggle", show);
 document.addEventListener("visibilitychange", () => {
-  document.hidden || state.paused ? clearTimeout(state.timer) : ask();
+  clearTimeout(state.timer);
+  if (!document.hidden && !state.paused) ask();
 });
 let width = 0;
 new ResizeObserver(([{ contentRect }]) => {
