@@ -8,7 +8,7 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes -
 	--python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-deep lint types fmt lock bench load runtime development
+.PHONY: help serve test test-deep lint types fmt lock bench bench-peers performance load runtime development
 
 # $(call environment,FOLDER,LOCK): a virtual environment of exactly what the lock holds. The stamp is a copy of the lock,
 # written last: an environment whose making failed, or which came from another lock, is made anew. Any working Python
@@ -37,7 +37,7 @@ define environment
 endef
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 serve: runtime ## set up what is missing, then serve on http://127.0.0.1:3000 (PORT=... another)
 	@exec $(RUN) -m ouija_es serve
@@ -65,18 +65,27 @@ lock: development ## write requirements*.lock from pyproject.toml; UPGRADE=1 tak
 	@$(DEV) -m $(COMPILE) $(if $(UPGRADE),--upgrade) --constraint requirements.lock --group dev \
 		--output-file requirements-dev.lock
 
-bench: development ## every benchmark in turn
+bench: development runtime ## every benchmark in turn, some 8 minutes; FULL=1 longer and with a million events
 	@set -- loadtests/bench_*.py; [ -e "$$1" ] || { echo "make: there is no loadtests/bench_*.py" >&2; exit 1; }; \
 	failed=; \
 	for file; do \
 		name=$$(basename "$$file" .py); echo "== $$name"; \
-		$(DEV) -m "loadtests.$$name" || failed="$$failed $$name"; \
+		FULL=$(FULL) $(DEV) -m "loadtests.$$name" || failed="$$failed $$name"; \
 	done; \
 	[ -z "$$failed" ] || { echo "make: failed:$$failed" >&2; exit 1; }
 
-load: development ## Locust for 30 s against a running server (LOCUST_HOST, default http://127.0.0.1:3000)
-	@exec env LOCUST_HOST="$${LOCUST_HOST:-http://127.0.0.1:3000}" $(DEV) -m locust -f loadtests/locustfile.py \
-		--headless --users 20 --spawn-rate 10 --run-time 30s $(ARGS)
+bench-peers: development runtime ## beside other gateways, those that scripts/install-gateways.sh brought
+	@FULL=$(FULL) $(DEV) -m loadtests.peers
+
+performance: development runtime ## measure everything and write it into docs/performance.md
+	-@$(MAKE) --no-print-directory bench
+	-@$(MAKE) --no-print-directory bench-peers
+	@$(DEV) -m loadtests.report
+
+# HOST counts only if it is an address: some shells export a variable of that name.
+load: development ## visitors and gates: SCENARIO=smoke, steady, spike, soak or faults; HOST=https://... a deployment
+	@exec $(DEV) -m loadtests.load --scenario $(or $(SCENARIO),smoke) \
+		$(if $(or $(filter http://% https://%,$(HOST)),$(findstring command,$(origin HOST))),--host $(HOST)) $(ARGS)
 
 runtime:
 	$(call environment,.venv,requirements.lock)

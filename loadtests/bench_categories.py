@@ -59,7 +59,8 @@ def microseconds_per_call(classifier: Classifier, labelled: Sequence[Labelled]) 
 def main(path: Path) -> int:
     words, labelled = load_category_words(), read_labelled(path)
     start = time.process_time()
-    classifier = Classifier.from_lists(words)
+    classifier = Classifier(words)
+    classifier.prepare()
     build = time.process_time() - start
     verdicts = [classifier.classify(item.question, item.language) for item in labelled]
     right = Counter(item.language for item, verdict in zip(labelled, verdicts, strict=True) if verdict is item.category)

@@ -21,6 +21,7 @@ from typing import Any
 
 from pyreqwest.client import ClientBuilder
 
+from loadtests.results import Table
 from tests.service import RunningService, providers
 from tests.stubs import StubProviders
 
@@ -81,14 +82,13 @@ class Tally:
         """In percent of the answers."""
         return sum(body["source"] == source for body in self.bodies) * 100 / len(self.bodies)
 
-    def row(self) -> str:
+    def row(self) -> list[float]:
         """Times in ms, shares in percent."""
-        times = " ".join(f"{self.milliseconds(percent):8.0f}" for percent in (50, 95, 100))
-        shares = " ".join(f"{self.share(source):7.1f}" for source in (*MODELS, "database"))
-        return f"{times}  {shares} {self.refused.total():8}"
+        times = [self.milliseconds(percent) for percent in (50, 95, 100)]
+        return [*times, *(self.share(source) for source in (*MODELS, "database")), self.refused.total()]
 
 
-HEADER = "   p50 ms   p95 ms  p100 ms   groq %  ollama %  table %  not 200"
+HEADER = ["providers", "p50 ms", "p95 ms", "p100 ms", "groq %", "ollama %", "table %", "not 200"]
 
 
 async def ask_all(url: str, asks: int, tally: Tally, *, pause_seconds: float = 0, again: bool = False) -> None:
@@ -140,7 +140,7 @@ async def flapping(stubs: StubProviders, chance: random.Random) -> AsyncIterator
 
 async def main() -> int:
     asks = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    print(f"{asks} asks, {AT_ONCE} at once\n{'':10}  {HEADER}")
+    table = Table("faults", f"While the providers fail: {asks} asks, {AT_ONCE} at once", HEADER)
     with StubProviders(latency_ms=20) as stubs:
         for name, behaviours in ROWS.items():
             stubs.reset()
@@ -155,7 +155,8 @@ async def main() -> int:
                             await ask_all(service.url, asks, tally, pause_seconds=8)
                     else:
                         await ask_all(service.url, asks, tally)
-            print(f"{name:10}  {tally.row()}", flush=True)
+            table.add(name, *tally.row())
+    table.keep()
     return 0
 
 

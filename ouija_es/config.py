@@ -169,12 +169,9 @@ class Settings(BaseSettings):
     ledger_key: Key | None = Field(
         None,
         description="32 bytes, base64url; without it a key file (0600) is made beside the database",
-        json_schema_extra=_later("ledger; `ouija-es keys` shows its public key"),
     )
     retention_days: WholeNumber = Field(
-        0,
-        description="the texts of older sessions are erased; `0` keeps them for ever",
-        json_schema_extra=_later("erasure"),
+        0, description="texts are erased so many days after their session's last question; `0` keeps them for ever"
     )
     commit: Annotated[str, Field(pattern=r"^[\w.-]{0,64}$")] = Field(
         "", description="the commit that runs, shown by /health; by default what Koyeb or Railway say they deployed"

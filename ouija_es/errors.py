@@ -2,6 +2,7 @@
 
 OuijaError
 ├── StartError              the service cannot start; one line says why (CLI exit code 1)
+│   └── FolderInUse             another process is writing to the data folder
 ├── ProviderError           a provider's try failed, for one reason of the closed set; only the chain catches it
 └── RequestError            what a client is told; the HTTP status stands at the leaves
     ├── MalformedRequest        400
@@ -37,6 +38,10 @@ class OuijaError(Exception):
 
 class StartError(OuijaError):
     """The service or a command cannot start; the message is for the operator."""
+
+
+class FolderInUse(StartError):
+    """Another process holds the lock on the data folder."""
 
 
 class ProviderError(OuijaError):

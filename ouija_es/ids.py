@@ -21,3 +21,8 @@ def uuid7() -> UUID:
     return UUID(
         int=time.time_ns() // 1_000_000 << 80 | _VERSION_7 | random & _RANDOM_12 | _VARIANT | random & _RANDOM_62
     )
+
+
+def first_of(milliseconds: int) -> UUID:
+    """What no id that is made at this time (Unix milliseconds) or later sorts before."""
+    return UUID(int=milliseconds << 80)

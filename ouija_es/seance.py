@@ -8,7 +8,7 @@ from uuid import UUID
 
 from ouija_es.clock import Clock
 from ouija_es.domain.attempts import Attempt, attempt_of
-from ouija_es.domain.categories import Classifier
+from ouija_es.domain.categories import Classifier, fold
 from ouija_es.domain.events import (
     Answered,
     AnsweredTexts,
@@ -127,6 +127,7 @@ class Seance:
                     return
                 key_hash = key.hash
             session = await self._session(ask.session_id)
+            held.enter_context(self._sessions.using(session.id))
             yield Accepted()
             async with aclosing(self._answer(ask, session, deadline, key_hash, streamed=streamed)) as items:
                 async for item in items:
@@ -145,13 +146,14 @@ class Seance:
         self, ask: Ask, session: Session, deadline: Deadline, key_hash: str | None, *, streamed: bool
     ) -> AsyncGenerator[Item]:
         journal = Journal(self._recorder, session, deadline.left, self._clock)
+        words = fold(ask.question)
         query = Query(
             question_id=journal.stream,
             question=ask.question,
             personality=ask.personality,
             language=ask.language,
-            category=self._classifier.classify(ask.question, ask.language),
-            at_risk=self._screen.at_risk(ask.question),
+            category=self._classifier.classify(ask.question, ask.language, words),
+            at_risk=self._screen.at_risk(ask.question, words),
             history=trim_history(list(session.exchanges)),
             previous_canned_id=session.previous_canned_id,
         )

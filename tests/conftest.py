@@ -4,6 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # a slow machine is no failure
+settings.load_profile("untimed")
 
 IN_CI = os.environ.get("CI") == "true"
 EXCUSED = "Skipped: platform:"

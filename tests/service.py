@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
@@ -30,13 +30,14 @@ class RunningService:
     must leave `info` in: the port is read from such a line.
     """
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    program: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "ouija_es", "serve")
+
+    def __init__(self, folder: Path, **variables: str | None) -> None:
         self.folder = folder
         self.database = folder / "ouija.db"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the service
-        command = [sys.executable, "-m", "ouija_es", "serve"]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(folder, **variables), stdout=self._log, stderr=subprocess.STDOUT
+            self.program, cwd=ROOT, env=environment(folder, **variables), stdout=self._log, stderr=subprocess.STDOUT
         )
         try:
             self.url = self._listening()
@@ -97,11 +98,13 @@ class RunningService:
             self._log.close()
 
 
-def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """The environment of a service or command on this data folder: `variables`, and what makes it run for itself."""
+def environment(folder: Path, **variables: str | None) -> dict[str, str]:
+    """The environment of a service or command on this data folder: `variables` (None takes one away), and what makes
+    it run for itself.
+    """
     names = {name.upper(): is_secret(field) for name, field in Settings.model_fields.items()}
     own = names.keys() | {f"{name}_FILE" for name, secret in names.items() if secret}
-    return {
+    merged: dict[str, str | None] = {
         **{name: value for name, value in os.environ.items() if name not in own},
         "DATABASE_URL": f"file:{folder / 'ouija.db'}",
         "PORT": "0",
@@ -110,6 +113,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
         "CLIENT_REQUESTS_PER_MINUTE": "0",
         **variables,
     }
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def providers(groq_url: str, ollama_url: str, **variables: str) -> dict[str, str]:

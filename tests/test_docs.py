@@ -43,7 +43,7 @@ def test_the_readme_s_curl_lines_work(tmp_path: Path, require: Callable[[str, bo
             assert done.returncode == 0, line + done.stderr
             printed.append(done.stdout)
 
-    answer, stream, history, metrics, dashboard, past, _ = printed
+    answer, stream, history, metrics, dashboard, past, proof, _ = printed
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = json.loads(re.findall(r"^```json\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)[0])
     told = json.loads(answer)
@@ -52,6 +52,7 @@ def test_the_readme_s_curl_lines_work(tmp_path: Path, require: Callable[[str, bo
     assert shown["response"] in {canned.text for canned in seeds.load_answers()}
     assert "event: answer" in stream
     assert json.loads(history)["questionId"] == question_id
+    assert json.loads(proof)["position"] > 0
     assert 'ouija_answers_total{source="database"}' in metrics
     assert json.loads(dashboard)["totals"]["questions"] == json.loads(dashboard)["totals"]["answers"]["database"] == 3
     assert json.loads(past)["position"] == 0  # long before the first question

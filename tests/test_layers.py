@@ -11,8 +11,8 @@ PACKAGE = "ouija_es"
 
 LEAVES = {"config", "errors", "clock", "ids", "readiness", "entropy"}
 """Time, ids, settings and the error tree: for all above the domain."""
-LOG = {"recovery", "timeline", "erasure"}
-"""What is done with the log as a whole: finishing what a dead process left, and telling it to a person."""
+LOG = {"recovery", "timeline", "erasure", "retention", "sealing", "replaying", "verification"}
+"""What is done with the log as a whole: finishing what a dead process left, sealing, telling, deciding, checking."""
 READ_SIDE = {"projections", "store", "domain"}
 FLOW = {"seance", "fallback", "providers"} | READ_SIDE
 
@@ -34,8 +34,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "seance": LEAVES | {"telemetry", "fallback", "providers", "idempotency", "recovery"} | READ_SIDE,
     "shedding": LEAVES | {"store"},
     "erasure": LEAVES | {"store", "domain"},
+    "retention": LEAVES | {"erasure", "store", "domain"},
+    "sealing": LEAVES | {"projections", "store", "domain"},
     "recovery": LEAVES | {"store", "domain"},
     "timeline": {"store", "domain"},
+    "replaying": {"fallback", "store", "domain"},
+    "verification": LEAVES | {"store", "domain"},
     "web": set(),
     "resources": LEAVES | {"telemetry", "web", "shedding", "erasure"} | FLOW,
     "app": LEAVES | {"telemetry", "web", "resources", "shedding", "idempotency", "restoring"} | LOG | FLOW,
@@ -48,10 +52,13 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 BUILDERS = {"app", "cli"}
 BUILT = {"resources", "seance", "fallback", "providers", "projections", "store", "recovery", "shedding"}
-BUILT |= {"idempotency", "erasure"}
+BUILT |= {"idempotency", "erasure", "retention", "sealing", "replaying", "verification"}
 BUILT_ANYWHERE = {
     "Deadline": "one is made at the door for every ask",
     "Journal": "one is kept for every question",
+    "Links": "they belong to one pass over the log",
+    "Course": "one is followed for every question",
+    "LogRows": "it reads on the connection that it is given",
 }
 """Classes with a constructor of their own that are not wiring, and why."""
 

@@ -24,7 +24,20 @@ PYPROJECT = tomllib.loads(PYPROJECT_TEXT)
 RUNTIME: list[str] = PYPROJECT["project"]["dependencies"]
 DEVELOPMENT: list[str] = PYPROJECT["dependency-groups"]["dev"]
 LOCKS = {"requirements.lock": RUNTIME, "requirements-dev.lock": RUNTIME + DEVELOPMENT}
-TARGETS = ["serve", "test", "test-deep", "lint", "types", "fmt", "lock", "bench", "load", "help"]
+TARGETS = [
+    "serve",
+    "test",
+    "test-deep",
+    "lint",
+    "types",
+    "fmt",
+    "lock",
+    "bench",
+    "bench-peers",
+    "performance",
+    "load",
+    "help",
+]
 
 PINNED = re.compile(r"([a-z0-9._-]+)(?:\[[a-z0-9,_-]+\])?==([^ ;]+)( ; [a-z0-9_ !=<>.'()]+)? \\", re.IGNORECASE)
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")

@@ -35,6 +35,7 @@ from tests.service import RunningService, providers
 from tests.store.history import assert_whole, open_log, streams_of
 from tests.store.rows import AT
 from tests.stubs import StubProviders
+from tests.tiers import reason_to_skip
 
 GROQ = Provider.GROQ
 REQUESTS, TOKENS = 3, 2_000
@@ -156,7 +157,7 @@ async def restart(tmp_path: Path) -> AsyncIterator[Restart]:
 
 async def test_nothing_recorded_is_nothing_known(restart: Restart) -> None:
     tier = restart.tier()
-    assert tier.reason_to_skip(TOKENS) is None
+    assert reason_to_skip(tier, TOKENS) is None
     assert tier.state().requests_left == REQUESTS
 
 
@@ -165,11 +166,11 @@ async def test_an_open_breaker_stays_open_for_the_rest_of_its_time(restart: Rest
     restart.clock.seconds = 10
     tier = restart.tier()
 
-    assert tier.reason_to_skip(1) is Reason.BREAKER_OPEN
+    assert reason_to_skip(tier, 1) is Reason.BREAKER_OPEN
     restart.clock.seconds = 29.9
-    assert tier.reason_to_skip(1) is Reason.BREAKER_OPEN
+    assert reason_to_skip(tier, 1) is Reason.BREAKER_OPEN
     restart.clock.seconds = 30
-    assert tier.reason_to_skip(1) is None
+    assert reason_to_skip(tier, 1) is None
     assert tier.state().breaker == "due"
 
 
@@ -185,14 +186,14 @@ async def test_a_clock_that_was_put_back_does_not_prolong_it(restart: Restart) -
     tier = restart.tier()
 
     restart.clock.seconds = 30
-    assert tier.reason_to_skip(1) is None
+    assert reason_to_skip(tier, 1) is None
 
 
 async def test_another_configuration_starts_anew(restart: Restart) -> None:
     await restart.breaker_changes(opened(open_ms=3_600_000, reason=Reason.UNAUTHORIZED))
 
-    assert restart.tier("another key").reason_to_skip(1) is None
-    assert restart.tier("this").reason_to_skip(1) is Reason.BREAKER_OPEN
+    assert reason_to_skip(restart.tier("another key"), 1) is None
+    assert reason_to_skip(restart.tier("this"), 1) is Reason.BREAKER_OPEN
 
 
 @pytest.mark.parametrize(
@@ -224,11 +225,11 @@ async def test_what_was_sent_within_the_minute_is_counted(restart: Restart) -> N
     tier = restart.tier()
 
     assert tier.state().requests_left == 0
-    assert tier.reason_to_skip(1) is Reason.BUCKET_EMPTY
+    assert reason_to_skip(tier, 1) is Reason.BUCKET_EMPTY
     restart.clock.seconds = LOOK_BACK_SECONDS - RECORD_MARGIN_SECONDS
-    assert tier.reason_to_skip(1) is Reason.BUCKET_EMPTY  # it may have left later than was recorded
+    assert reason_to_skip(tier, 1) is Reason.BUCKET_EMPTY  # it may have left later than was recorded
     restart.clock.seconds = LOOK_BACK_SECONDS + 0.1
-    assert tier.reason_to_skip(1) is None
+    assert reason_to_skip(tier, 1) is None
 
 
 async def test_what_is_over_a_minute_old_is_not_counted(restart: Restart) -> None:
@@ -244,8 +245,8 @@ async def test_tokens_count_as_recorded_and_without_a_record_as_an_estimate(rest
     await restart.record(uuid7(), started(AT))
     tier = restart.tier()
 
-    assert tier.reason_to_skip(TOKENS - 700 - UNCOUNTED_TOKENS) is None
-    assert tier.reason_to_skip(TOKENS - 700 - UNCOUNTED_TOKENS + 1) is Reason.BUCKET_EMPTY
+    assert reason_to_skip(tier, TOKENS - 700 - UNCOUNTED_TOKENS) is None
+    assert reason_to_skip(tier, TOKENS - 700 - UNCOUNTED_TOKENS + 1) is Reason.BUCKET_EMPTY
 
 
 # The real service.

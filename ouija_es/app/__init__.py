@@ -12,19 +12,22 @@ from ouija_es.config import Settings
 from ouija_es.errors import RequestError
 from ouija_es.projections.as_of import AsOf
 from ouija_es.readiness import Readiness
+from ouija_es.resources import dashboard_page, docs
 from ouija_es.resources.ask import AskResource
+from ouija_es.resources.asset import KEEP, REVALIDATE, PageFilesResource
 from ouija_es.resources.audit import QuestionHistoryResource, SessionHistoryResource
 from ouija_es.resources.audit_lists import EventsResource, SessionsResource
 from ouija_es.resources.client_limit import ClientLimit
 from ouija_es.resources.connection import App
 from ouija_es.resources.dashboard import DashboardResource
-from ouija_es.resources.docs import DocsFileResource, DocsResource, OpenApiResource
+from ouija_es.resources.docs import DocsResource, OpenApiResource
 from ouija_es.resources.envelope import Envelope
 from ouija_es.resources.erasing import SessionResource
 from ouija_es.resources.health import HealthResource, LiveResource, ReadyResource
 from ouija_es.resources.http_metrics import HttpMetrics
 from ouija_es.resources.index import IndexResource
 from ouija_es.resources.metrics import MetricsResource
+from ouija_es.resources.proof import ProofResource
 from ouija_es.resources.tokens import BearerToken, OperatorTokens, WrongTokens
 
 EXPOSED_HEADERS = [
@@ -80,6 +83,7 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
         "/dashboard",
         DashboardResource(parts.projector, AsOf(settings.database_path), parts.tiers, operator_tokens, parts.clock),
     )
+    app.add_route("/dashboard/{file}", PageFilesResource(dashboard_page.FOLDER, dashboard_page.FILES, REVALIDATE))
     app.add_route("/ouija/sessions/{session_id:uuid}", SessionResource(parts.erasure))
     app.add_route("/audit/sessions", SessionsResource(parts.projector, audit_token))
     app.add_route("/audit/events", EventsResource(settings.database_path, audit_token))
@@ -89,10 +93,11 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
             parts.event_log, audit_token, parts.erasure, BearerToken("erasure", settings.erasure_token, wrong_tokens)
         ),
     )
+    app.add_route("/audit/proof", ProofResource(parts.projector, parts.ledger_public_key))
     app.add_route("/audit/questions/{question_id:uuid}", QuestionHistoryResource(parts.event_log, audit_token))
     app.add_route("/api/openapi.json", OpenApiResource())
     app.add_route("/api/docs", DocsResource())
-    app.add_route("/api/docs/{file}", DocsFileResource())
+    app.add_route("/api/docs/{file}", PageFilesResource(docs.FOLDER, docs.FILES, KEEP))
     app.add_error_handler(RequestError, on_request_error)
     app.add_error_handler(falcon.HTTPError, on_falcon_error)
     app.add_error_handler(Exception, on_bug)

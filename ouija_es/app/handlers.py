@@ -43,7 +43,7 @@ async def on_falcon_error(req: Request, resp: Response, error: falcon.HTTPError,
 async def on_bug(req: Request, resp: Response, error: Exception, params: dict[str, Any]) -> None:
     """Everything else is a bug."""
     del params
-    # The traceback shows code, never values: what was asked stays out of the log.
+    # The traceback shows code, never values or messages: what was asked stays out of the log.
     log.error("bug", exc_info=error, trace_id=req.context.trace_id, route=req.uri_template)
     if req.context.span is not None:
         req.context.span.failed("bug")

@@ -2,30 +2,42 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from ouija_es.fallback.tier import Tier
 from ouija_es.projections.projector import Projector
 from ouija_es.resources.exposition import FoldedMetrics
+from ouija_es.sealing import Sealer
 from ouija_es.shedding import Shedding
 from ouija_es.store.ledger import LogRow
 from ouija_es.store.recorder import GroupCommit
 from ouija_es.telemetry.instruments import Instruments
+from ouija_es.telemetry.tracing import Tracer
+
+_UNTRACED = nullcontext()
 
 
 class Commits:
-    """Told of every commit: the projector folds it, the instruments time it."""
+    """Told of every commit: the projector folds it, the instruments time it, the sealer counts it."""
 
-    def __init__(self, projector: Projector, instruments: Instruments) -> None:
+    def __init__(self, projector: Projector, instruments: Instruments, sealer: Sealer, tracer: Tracer | None) -> None:
         self._projector = projector
         self._instruments = instruments
+        self._sealer = sealer
+        self._tracer = tracer
 
     def committed(self, rows: Sequence[LogRow], seconds: float) -> None:
         """These rows are in the log."""
         if rows:
             self._instruments.commit_seconds.observe(seconds)
             started_at = time.perf_counter()
-            self._projector.feed(rows)
+            with self._projecting(rows):
+                self._projector.feed(rows)
             self._instruments.projection_seconds.observe(time.perf_counter() - started_at)
+            self._sealer.look()
+
+    def _projecting(self, rows: Sequence[LogRow]) -> AbstractContextManager[None]:
+        return _UNTRACED if self._tracer is None else self._tracer.projecting(len(rows), rows[-1].position)
 
     def failed(self, reason: str) -> None:
         """Somebody's rows were not recorded."""

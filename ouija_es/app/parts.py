@@ -44,13 +44,17 @@ from ouija_es.readiness import Readiness
 from ouija_es.recovery import Recovery
 from ouija_es.resources.sse import Streams
 from ouija_es.restoring import restore
+from ouija_es.retention import Retention
+from ouija_es.sealing import Sealer
 from ouija_es.seance import Seance
 from ouija_es.shedding import Shedding
 from ouija_es.store.answers import digest_of, seed_database
+from ouija_es.store.chaining import chain_once
 from ouija_es.store.instance_stream import InstanceStream
 from ouija_es.store.keys import check_vault_key, keyring
 from ouija_es.store.log import EventLog
 from ouija_es.store.recorder import GroupCommit
+from ouija_es.store.seals import LedgerKey
 from ouija_es.store.sessions import Sessions
 from ouija_es.store.sqlite import DataFolderLock
 from ouija_es.store.vault import Vault
@@ -71,11 +75,14 @@ class Parts:
         self._lock.acquire()
         self.clock = Clock()
         self.readiness = readiness
+        if chained := chain_once(path):
+            log.info("the log was chained", events=chained)
         written, answers = seed_database(path, seeds.load_answers())
         if written:
             log.info("Seeded %d responses", len(answers))
         category_words = seeds.load_category_words()
-        screen = SafetyScreen(seeds.load_safety_words())
+        self._classifier = Classifier(category_words)
+        self._screen = screen = SafetyScreen(seeds.load_safety_words())
         self.canned = Canned(answers, {language: screen.answer(language) for language in Language})
         instance = uuid7()
         self.tracer = build_tracer(settings, instance)
@@ -85,9 +92,12 @@ class Parts:
         self.event_log = EventLog(path, vault)
         self.recorder = GroupCommit(path)
         self.shedding = Shedding(self.recorder, self.clock)
-        self.projector = Projector(path)
+        ledger_key = LedgerKey(ring.ledger.raw)
+        self.ledger_public_key = ledger_key.public
+        self.projector = Projector(path, {ledger_key.public})
+        self.sealer = Sealer(self.projector, self.recorder, ledger_key, self.clock, instance)
         self.instruments = Instruments()
-        self.recorder.listen(Commits(self.projector, self.instruments))
+        self.recorder.listen(Commits(self.projector, self.instruments, self.sealer, self.tracer))
         self.recovery = Recovery(self.event_log, self.recorder, self.clock, instance)
         self._instance_stream = InstanceStream(instance, self.event_log, self.recorder)
         self.streams = Streams()
@@ -109,11 +119,13 @@ class Parts:
         )
         sessions = Sessions(self.event_log, vault)
         self.erasure = Erasure(self.event_log, self.recorder, sessions, self.clock, instance)
+        days = settings.retention_days
+        self._retention = Retention(self.event_log, sessions, self.erasure, self.clock, days=days) if days else None
         self.seance = Seance(
             recorder=self.recorder,
             sessions=sessions,
             chain=Chain(self.tiers, clock=self.clock, instance=instance, random=random.random),
-            classifier=Classifier.from_lists(category_words),
+            classifier=self._classifier,
             screen=screen,
             idempotency=Idempotency(self.event_log, vault, self.recovery, self.clock),
             recovery=self.recovery,
@@ -126,7 +138,8 @@ class Parts:
         """ASGI lifespan: the server goes on to listen at once."""
         del scope, event
         self.recorder.start()
-        for life in (self._start(), self.recovery.run(), self.shedding.run(), self.erasure.run()):
+        lives = (self.recovery.run(), self.shedding.run(), self.erasure.run(), self.sealer.run())
+        for life in (self._start(), *lives):
             self._live(life)
 
     async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
@@ -139,6 +152,7 @@ class Parts:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self.sealer.seal(DRAIN_SECONDS)
         await self.recorder.close()
         await self.projector.close()
         await asyncio.to_thread(self.event_log.close)
@@ -156,6 +170,9 @@ class Parts:
         self._tasks.append(task)
 
     async def _start(self) -> None:
+        # Not before the server listens: on a tenth of a processor these take a second and a half.
+        await asyncio.to_thread(self._classifier.prepare)
+        await asyncio.to_thread(self._screen.prepare)
         while True:
             try:
                 await asyncio.to_thread(restore, self.tiers, self.event_log, self.clock)
@@ -169,6 +186,8 @@ class Parts:
             log.info("ready", canned_answers=self.canned.total, abandoned=abandoned)
             self._live(self.projector.run())
             self._live(self._instance_stream.run(recorded=1))
+            if self._retention is not None:
+                self._live(self._retention.run())
             for tier in self.tiers:
                 if isinstance(tier.provider, Ollama):
                     self._live(Warming(tier, tier.provider, random.random).run())

@@ -12,11 +12,13 @@ def seed(options: argparse.Namespace, settings: Settings) -> int:
     """Writes the canned answers, whatever is in the table."""
     import seeds
     from ouija_es.store.answers import seed_database
+    from ouija_es.store.chaining import chain_once
     from ouija_es.store.sqlite import DataFolderLock
 
     del options
     lock = DataFolderLock(settings.database_path)
     lock.acquire()
+    chain_once(settings.database_path)
     loaded = seeds.load_answers()
     seed_database(settings.database_path, loaded, force=True)
     lock.release()
@@ -70,12 +72,15 @@ def backup(options: argparse.Namespace, settings: Settings) -> int:
 def rebuild(options: argparse.Namespace, settings: Settings) -> int:
     """Makes the views anew, beside the old ones; whoever uses those next, or now, takes the new ones over."""
     from ouija_es.projections.catching_up import rebuild as make_views
+    from ouija_es.store.keys import keyring
 
     del options
     if not settings.database_path.exists():
         raise StartError(f"there is no database: {settings.database_path}")
     started_at = time.monotonic()
-    state = make_views(settings.database_path)
+    state = make_views(settings.database_path, {keyring(settings, make=False).ledger_public_key()})
     seconds = time.monotonic() - started_at
     print(f"{state.ordinal} events folded in {seconds:.1f} s, up to position {state.position}")
+    if state.mismatch is not None:
+        raise StartError(f"the ledger does not hold: at position {state.mismatch.position} {state.mismatch.what}")
     return 0

@@ -1,6 +1,7 @@
 """`ouija-es serve`."""
 
 import argparse
+import gc
 import signal
 import sys
 from types import FrameType
@@ -29,6 +30,8 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
             readiness.draining = True
             super().handle_exit(sig, frame)
 
+    # Thousands of objects live as long as an ask does; the default thresholds look through all others at each of them.
+    gc.set_threshold(10_000, 20, 50)
     server = Server(
         uvicorn.Config(
             create_app(settings, readiness),
@@ -42,5 +45,6 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
             timeout_graceful_shutdown=round(settings.answer_deadline_seconds) + 1,
         )
     )
+    gc.freeze()  # what is built by now stays
     server.run()
     return 0 if server.started else 1

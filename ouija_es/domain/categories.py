@@ -4,8 +4,9 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import cached_property
 from itertools import filterfalse
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from ouija_es.domain.lexicon import Lexicon, Votes
 from ouija_es.domain.vocabulary import Category, Language
@@ -57,26 +58,33 @@ def fold(text: str) -> list[str]:
 
 
 class Classifier:
-    """Decides what a question is about. The answer depends on the question alone; safe to share between threads."""
+    """Decides what a question is about. The answer depends on the question alone; safe to share between threads.
 
-    def __init__(self, lexicons: Mapping[Language, Lexicon]) -> None:
-        self._lexicons = dict(lexicons)
+    The word lists become lexicons when they are first needed: `prepare` does it before a question waits for it.
+    """
 
-    @classmethod
-    def from_lists(cls, lists: Mapping[Language, Mapping[str, Any]]) -> Self:
-        """From `seeds/categories/<language>.json`: each category's entries by level, and what else `Lexicon` takes.
+    def __init__(self, lists: Mapping[Language, Mapping[str, Any]]) -> None:
+        """From `seeds/categories/<language>.json`: each category's entries by level, and what else `Lexicon` takes."""
+        self._lists = lists
 
-        Raises ValueError for an unknown category or level, KeyError for a missing part.
+    def prepare(self) -> None:
+        """Makes the lexicons. Raises ValueError for an unknown category or level, KeyError for a missing part."""
+        _ = self._lexicons
+
+    def classify(self, question: str, language: Language, words: Sequence[str] | None = None) -> Category:
+        """The category with the strongest match, in a tie the more specific one; `GENERAL` if nothing matches.
+
+        `words` is the folded question, if somebody has it already.
         """
-        return cls({language: _lexicon(parts) for language, parts in lists.items()})
-
-    def classify(self, question: str, language: Language) -> Category:
-        """The category with the strongest match, in a tie the more specific one; `GENERAL` if nothing matches."""
-        words = fold(question)
+        words = fold(question) if words is None else words
         for lexicon in self._readings(words, language):
             if votes := lexicon.votes(words):
                 return _winner(_asked(question, lexicon) or votes)
         return Category.GENERAL
+
+    @cached_property
+    def _lexicons(self) -> dict[Language, Lexicon]:
+        return {language: _lexicon(parts) for language, parts in self._lists.items()}
 
     def _readings(self, words: Sequence[str], language: Language) -> list[Lexicon]:
         """Whose lists to try: people forget the language field, and Spanish `son` is not the English one."""

@@ -85,13 +85,15 @@ class Asked(Event, frozen=True, kw_only=True):
 class TierState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a decision about a provider saw of it: all that is shared with other questions.
 
-    `requests_left`: of this minute, before this call. `held_ms`: so long it asked to be left alone.
+    `requests_left`: of this minute, before this call. `held_ms`: so long it asked to be left alone. `has_room`: whether
+    the minute had room for this call, its tokens too; null in rows older than the field.
     """
 
     in_flight: int
     breaker: BreakerState = BreakerState.CLOSED
     held_ms: int = 0
     requests_left: int | None = None
+    has_room: bool | None = None
 
 
 class AttemptStarted(Event, frozen=True, kw_only=True):
@@ -106,7 +108,11 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True):
-    """A provider gave no answer. `retry_in_ms`: it is tried again after that pause; null: the next tier follows."""
+    """A provider gave no answer. `retry_in_ms`: it is tried again after that pause; null: the next tier follows.
+
+    What that decision saw besides: `retryable`, a second try may help; `shown`, the client has seen a piece of the
+    answer; `backoff_ms`, the pause that was drawn. The first two are null in older rows and where nothing was decided.
+    """
 
     provider: Provider
     attempt: int
@@ -116,6 +122,9 @@ class AttemptFailed(Event, frozen=True, kw_only=True):
     status: int | None = None
     retry_after_ms: int | None = None
     retry_in_ms: int | None = None
+    retryable: bool | None = None
+    shown: bool | None = None
+    backoff_ms: int | None = None
 
 
 class AttemptSkipped(Event, frozen=True, kw_only=True):
@@ -192,6 +201,18 @@ class Erased(Event, frozen=True, kw_only=True):
     by: ErasedBy
 
 
+class Sealed(Event, frozen=True, kw_only=True):
+    """The ledger's link at a position, signed: `store.seals` says over which bytes.
+
+    `hash` in hex; `signature` and `public_key` (Ed25519) in base64url.
+    """
+
+    position: int
+    hash: str
+    signature: str
+    public_key: str
+
+
 TOPICS: dict[str, type[Event]] = {
     "ouija.PolicyAdopted.v1": PolicyAdopted,
     "ouija.Asked.v1": Asked,
@@ -206,6 +227,7 @@ TOPICS: dict[str, type[Event]] = {
     "ouija.BreakerHalfOpened.v1": BreakerHalfOpened,
     "ouija.BreakerClosed.v1": BreakerClosed,
     "ouija.Erased.v1": Erased,
+    "ouija.Sealed.v1": Sealed,
 }
 TOPIC_OF: dict[type[Event], str] = {event: topic for topic, event in TOPICS.items()}
 

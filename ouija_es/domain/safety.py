@@ -2,8 +2,9 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple, TypedDict
 
 from ouija_es.domain.categories import fold
 from ouija_es.domain.vocabulary import Language
@@ -32,40 +33,61 @@ class SafetyWords(TypedDict):
     harmless: list[str]
 
 
+class _Patterns(NamedTuple):
+    risks: list[re.Pattern[str]]
+    near: Mapping[str, set[int]]
+    """The beginning of a word to the places in `risks` of what may be found around it."""
+    harmless: re.Pattern[str]
+
+
 class SafetyScreen:
     """Looks in every language at once, as people write in another one than they chose.
 
-    It prefers a false alarm, which costs one kind answer, to a miss.
+    It prefers a false alarm, which costs one kind answer, to a miss. The patterns are compiled when they are first
+    needed: `prepare` does it before a question waits for it.
     """
 
     def __init__(self, words: Mapping[Language, SafetyWords]) -> None:
-        """Raises `KeyError` for a `{name}` without words, `re.error` for a pattern that does not compile."""
-        self._answers = {language: lists["answer"] for language, lists in words.items()}
-        self._risks: list[re.Pattern[str]] = []
-        self._near: defaultdict[str, set[int]] = defaultdict(set)
-        for lists in words.values():
-            for subject in lists["risk"].values():
-                for word in subject["near"].split():
-                    self._near[word[:BEGINNING]].add(len(self._risks))
-                self._risks.append(_compiled(_expanded(pattern, lists) for pattern in subject["patterns"]))
-        self._harmless = _compiled(
-            _expanded(pattern, lists) for lists in words.values() for pattern in lists["harmless"]
-        )
+        self._words = words
 
-    def at_risk(self, question: str) -> bool:
-        """Whether `question` speaks of suicide or self-harm, the asker's own or another's, plainly or in hints."""
-        words = fold(_STRETCHED.sub(r"\1", question))
-        near = {subject for word in words for subject in self._near.get(word[:BEGINNING], ())}
+    def prepare(self) -> None:
+        """Compiles. Raises `KeyError` for a `{name}` without words, `re.error` for a pattern that does not compile."""
+        _ = self._patterns
+
+    def at_risk(self, question: str, words: Sequence[str] | None = None) -> bool:
+        """Whether `question` speaks of suicide or self-harm, the asker's own or another's, plainly or in hints.
+
+        `words` is the folded question, if somebody has it already.
+        """
+        short = _STRETCHED.sub(r"\1", question)
+        if words is None or short != question:
+            words = fold(short)
+        risks, near_words, harmless = self._patterns
+        near = {subject for word in words for subject in near_words.get(word[:BEGINNING], ())}
         text = " " + " ".join(words)
-        if not any(self._risks[subject].search(text) for subject in near):
+        if not any(risks[subject].search(text) for subject in near):
             return False
         # Only the harmless words go ("me muero de risa"), so that what else is said still counts.
-        rest = self._harmless.sub(" _", text)
-        return any(self._risks[subject].search(rest) for subject in near)
+        rest = harmless.sub(" _", text)
+        return any(risks[subject].search(rest) for subject in near)
 
     def answer(self, language: Language) -> str:
         """What is said instead of a prophecy; it names help lines."""
-        return self._answers[language]
+        return self._words[language]["answer"]
+
+    @cached_property
+    def _patterns(self) -> _Patterns:
+        risks: list[re.Pattern[str]] = []
+        near: defaultdict[str, set[int]] = defaultdict(set)
+        for lists in self._words.values():
+            for subject in lists["risk"].values():
+                for word in subject["near"].split():
+                    near[word[:BEGINNING]].add(len(risks))
+                risks.append(_compiled(_expanded(pattern, lists) for pattern in subject["patterns"]))
+        harmless = _compiled(
+            _expanded(pattern, lists) for lists in self._words.values() for pattern in lists["harmless"]
+        )
+        return _Patterns(risks, near, harmless)
 
 
 _STRETCHED = re.compile(r"(\w)\1{2,}")  # "moriiiir"

@@ -34,10 +34,11 @@ class Category(StrEnum):
 
 
 class ErasedBy(StrEnum):
-    """Who had a session erased."""
+    """Who or what had a session erased."""
 
     HOLDER = "holder"
     OPERATOR = "operator"
+    RETENTION = "retention"
 
 
 class Provider(StrEnum):

@@ -6,17 +6,25 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
+
 from ouija_es.clock import Clock
-from ouija_es.domain.events import AttemptFailed, AttemptSkipped, AttemptStarted, AttemptSucceeded
+from ouija_es.domain.events import AttemptFailed, AttemptSkipped, AttemptStarted, AttemptSucceeded, TierState
 from ouija_es.domain.vocabulary import Provider, Reason
 from ouija_es.errors import ProviderError
 from ouija_es.fallback.deadline import Deadline
+from ouija_es.fallback.decisions import (
+    Turn,
+    backoff_limit_ms,
+    first_turn,
+    next_tier,
+    next_try,
+    reason_to_skip,
+    retry_in_ms,
+    timeout_ms,
+)
 from ouija_es.fallback.tier import Tier
-from ouija_es.providers.provider import AnsweringProvider, Query, Reply
-
-LEAST_ATTEMPT_SECONDS = 0.25
-"""A model cannot answer in less: with less time left it is not called."""
-BACKOFF_SECONDS, BACKOFF_LIMIT_SECONDS = 0.1, 1.0
+from ouija_es.providers.provider import Query, Reply
 
 Step = AttemptStarted | AttemptFailed | AttemptSkipped | AttemptSucceeded
 
@@ -46,7 +54,8 @@ class Discard:
 class Chain:
     """Tries tiers in order; the last of them, the database, always answers.
 
-    `random()` gives a float in [0, 1) for the backoff's jitter.
+    What it decides, `fallback.decisions` says, from values that the event of the decision holds. `random()` gives a
+    float in [0, 1) for the backoff's jitter.
     """
 
     def __init__(self, tiers: Sequence[Tier], *, clock: Clock, instance: UUID, random: Callable[[], float]) -> None:
@@ -63,41 +72,37 @@ class Chain:
         A provider is called only when the consumer asks for the item behind its `AttemptStarted`: whoever writes events
         down before going on has them written ahead.
         """
-        for tier in self.tiers[-1:] if query.at_risk else self.tiers:
-            async with aclosing(self._try(tier, query, deadline, streamed=streamed)) as items:
-                async for item in items:
-                    yield item
-                    if isinstance(item, Taken) and item.reply is not None:
-                        return
-
-    async def _try(
-        self, tier: Tier, query: Query, deadline: Deadline, *, streamed: bool
-    ) -> AsyncGenerator[Taken | Delta | Discard]:
-        for number in range(1, tier.policy.max_attempts + 1):
-            time_left = _time_left(tier, deadline)
-            reason = tier.reason_to_skip(query.tokens_at_most)
-            if reason is None and time_left < LEAST_ATTEMPT_SECONDS and tier.name is not Provider.DATABASE:
-                reason = Reason.DEADLINE
+        turn = first_turn(len(self.tiers), at_risk=query.at_risk)
+        while True:
+            tier = self.tiers[turn.tier]
+            seen, time_left_ms = tier.state(query.tokens_at_most), _ms(_time_left(tier, deadline))
+            reason = reason_to_skip(tier.policy, seen, time_left_ms)
             if reason is not None:
-                yield Taken(self._skipped(tier, reason, time_left))
-                return
-            pause_ms = None
-            async with aclosing(self._attempt(tier, query, deadline, number, streamed=streamed)) as items:
+                yield Taken(self._skipped(tier, reason, time_left_ms, seen))
+                turn = next_tier(turn)
+                continue
+            started = self._started(tier, turn, time_left_ms, seen)
+            outcome: Step = started
+            async with aclosing(self._attempt(tier, started, query, deadline, streamed=streamed)) as items:
                 async for item in items:
                     yield item
-                    if isinstance(item, Taken) and isinstance(item.step, AttemptFailed):
-                        pause_ms = item.step.retry_in_ms
-            if pause_ms is None:
+                    if isinstance(item, Taken):
+                        outcome = item.step
+            if not isinstance(outcome, AttemptFailed):
                 return
-            await asyncio.sleep(pause_ms / 1000)
+            if outcome.retry_in_ms is None:
+                turn = next_tier(turn)
+            else:
+                await asyncio.sleep(outcome.retry_in_ms / 1000)
+                turn = next_try(turn)
 
     async def _attempt(
-        self, tier: Tier, query: Query, deadline: Deadline, number: int, *, streamed: bool
+        self, tier: Tier, started: AttemptStarted, query: Query, deadline: Deadline, *, streamed: bool
     ) -> AsyncGenerator[Taken | Delta | Discard]:
+        """One call. Nothing may happen between the decision to make it and the first item: from there it is counted."""
         if tier.provider is None:
             raise AssertionError("a tier without a provider is skipped")
-        reply, begun = None, False
-        started = self._started(tier, number, _time_left(tier, deadline))
+        reply, shown = None, False
         with tier.call(query.tokens_at_most) as call:
             yield Taken(started)
             # Writing down the start took time; the call gets what is left now.
@@ -105,103 +110,96 @@ class Chain:
             started_at = self._clock.monotonic()
             call.sent()
             try:
-                async with aclosing(_pieces(tier.provider, query, timeout, streamed=streamed)) as pieces:
-                    async for piece in pieces:
-                        if isinstance(piece, Reply):
-                            reply = piece
-                        else:
-                            begun = True
-                            yield Delta(piece)
+                if streamed:
+                    async with aclosing(tier.provider.stream(query, timeout)) as pieces:
+                        async for piece in pieces:
+                            if isinstance(piece, Reply):
+                                reply = piece
+                            else:
+                                shown = True
+                                yield Delta(piece)
+                else:
+                    reply = await tier.provider.answer(query, timeout)
                 if reply is None:
                     raise AssertionError("a provider ends with its reply or an error")
                 call.succeeded(reply)
-                outcome: Step = self._succeeded(tier, reply, number, started_at)
+                outcome: Step = self._succeeded(started, reply, started_at)
             except ProviderError as error:
                 call.failed(error)
-                # What a client has seen is not tried again with the same provider.
-                pause = None if begun else self._pause(tier, error, number, _time_left(tier, deadline))
-                if pause is None and error.retry_after_seconds:
-                    tier.hold(error.retry_after_seconds)
-                outcome = self._failed(tier, error, number, started_at, _time_left(tier, deadline), pause)
-                if begun:
+                duration_ms, time_left_ms = self._ms_since(started_at), _ms(_time_left(tier, deadline))
+                outcome = self._failed(tier, started, error, duration_ms, time_left_ms, shown=shown)
+                if shown:
                     yield Discard(error.reason)
         yield Taken(outcome, reply)
 
-    def _started(self, tier: Tier, number: int, time_left: float) -> AttemptStarted:
+    def _started(self, tier: Tier, turn: Turn, time_left_ms: int, seen: TierState) -> AttemptStarted:
         return AttemptStarted(
             at=self._clock.now(),
             instance=self._instance,
             provider=tier.name,
-            attempt=number,
+            attempt=turn.attempt,
             model=tier.policy.model,
-            timeout_ms=min(tier.policy.timeout_ms, _ms(time_left)),
-            time_left_ms=_ms(time_left),
-            seen=tier.state(),
+            timeout_ms=timeout_ms(tier.policy, time_left_ms),
+            time_left_ms=time_left_ms,
+            seen=seen,
         )
 
-    def _skipped(self, tier: Tier, reason: Reason, time_left: float) -> AttemptSkipped:
+    def _skipped(self, tier: Tier, reason: Reason, time_left_ms: int, seen: TierState) -> AttemptSkipped:
         return AttemptSkipped(
             at=self._clock.now(),
             instance=self._instance,
             provider=tier.name,
             reason=reason,
-            time_left_ms=_ms(time_left),
-            seen=tier.state(),
+            time_left_ms=time_left_ms,
+            seen=seen,
         )
 
-    def _succeeded(self, tier: Tier, reply: Reply, number: int, started_at: float) -> AttemptSucceeded:
+    def _succeeded(self, started: AttemptStarted, reply: Reply, started_at: float) -> AttemptSucceeded:
         return AttemptSucceeded(
             at=self._clock.now(),
             instance=self._instance,
-            provider=tier.name,
-            attempt=number,
+            provider=started.provider,
+            attempt=started.attempt,
             reason=Reason.TRUNCATED if reply.truncated else None,
-            duration_ms=_ms(self._clock.monotonic() - started_at),
+            duration_ms=self._ms_since(started_at),
             model=reply.model,
             input_tokens=reply.input_tokens,
             output_tokens=reply.output_tokens,
         )
 
     def _failed(
-        self, tier: Tier, error: ProviderError, number: int, started_at: float, time_left: float, pause: float | None
+        self,
+        tier: Tier,
+        started: AttemptStarted,
+        error: ProviderError,
+        duration_ms: int,
+        time_left_ms: int,
+        *,
+        shown: bool,
     ) -> AttemptFailed:
-        return AttemptFailed(
+        """A failure, and what follows: decided from the event itself, for that is all there will be to decide from."""
+        asked_for = error.retry_after_seconds
+        failed = AttemptFailed(
             at=self._clock.now(),
             instance=self._instance,
-            provider=tier.name,
-            attempt=number,
+            provider=started.provider,
+            attempt=started.attempt,
             reason=error.reason,
-            duration_ms=_ms(self._clock.monotonic() - started_at),
-            time_left_ms=_ms(time_left),
+            duration_ms=duration_ms,
+            time_left_ms=time_left_ms,
             status=error.status,
-            retry_after_ms=None if error.retry_after_seconds is None else _ms(error.retry_after_seconds),
-            retry_in_ms=None if pause is None else _ms(pause),
+            retry_after_ms=None if asked_for is None else _ms(asked_for),
+            retryable=error.retryable,
+            shown=shown,
+            backoff_ms=round(self._random() * backoff_limit_ms(started.attempt)) if asked_for is None else None,
         )
+        pause_ms = retry_in_ms(tier.policy, failed)
+        if pause_ms is None and failed.retry_after_ms:
+            tier.hold(failed.retry_after_ms / 1000)
+        return msgspec.structs.replace(failed, retry_in_ms=pause_ms)
 
-    def _pause(self, tier: Tier, error: ProviderError, number: int, time_left: float) -> float | None:
-        """Seconds until the same provider is tried again; None if it is not worth it.
-
-        The wait the provider asked for, else full jitter
-        (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-        """
-        if not error.retryable or number >= tier.policy.max_attempts:
-            return None
-        pause = error.retry_after_seconds
-        if pause is None:
-            pause = self._random() * min(BACKOFF_LIMIT_SECONDS, BACKOFF_SECONDS * 2**number)
-        return pause if pause + LEAST_ATTEMPT_SECONDS <= time_left else None
-
-
-async def _pieces(
-    provider: AnsweringProvider, query: Query, timeout_seconds: float, *, streamed: bool
-) -> AsyncGenerator[str | Reply]:
-    """The provider's answer, in pieces or whole; the reply comes last either way."""
-    if not streamed:
-        yield await provider.answer(query, timeout_seconds)
-        return
-    async with aclosing(provider.stream(query, timeout_seconds)) as pieces:
-        async for piece in pieces:
-            yield piece
+    def _ms_since(self, started_at: float) -> int:
+        return _ms(self._clock.monotonic() - started_at)
 
 
 def _time_left(tier: Tier, deadline: Deadline) -> float:

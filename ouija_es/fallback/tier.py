@@ -1,8 +1,9 @@
 """One provider in the chain: the policy it is tried by, and everything this process knows of it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from ouija_es.clock import Clock
 from ouija_es.domain.events import TierPolicy, TierState
@@ -27,12 +28,26 @@ class Evidence:
 
 
 class Call:
-    """One call of a provider, from the decision to make it to its end."""
+    """One call of a provider, from the decision to make it to its end, which is the end of the `with` block."""
 
     def __init__(self, tier: "Tier", permit: Permit | None, slot: Slot | None) -> None:
         self._tier = tier
         self._permit = permit
         self._slot = slot
+
+    def __enter__(self) -> Self:
+        self._tier.in_flight += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Whatever happened, nothing is held any longer."""
+        self._tier.in_flight -= 1
+        if self._slot is not None:
+            self._slot.release()
+        if self._permit is not None:
+            self._permit.abandoned()
 
     def sent(self) -> None:
         """The request leaves now."""
@@ -55,13 +70,6 @@ class Call:
             self._tier.minute.tighten(error.rate_limit.get)
         self._tier.changed(self._permit.failed(error.reason) if self._permit else None)
 
-    def end(self) -> None:
-        """Whatever happened, nothing is held any longer."""
-        if self._slot is not None:
-            self._slot.release()
-        if self._permit is not None:
-            self._permit.abandoned()
-
 
 class Tier:
     """A provider and its policy. `provider` is None if it is not configured; the last has no breaker, no minute."""
@@ -81,8 +89,8 @@ class Tier:
         self.breaker = breaker
         self.minute = minute
         self.evidence: Evidence | None = None
+        self.in_flight = 0
         self._on_change = on_change
-        self._in_flight = 0
         self._clock = clock
         self._held_until = 0.0
 
@@ -95,13 +103,14 @@ class Tier:
         """Leaves the provider alone for a while, as it asked."""
         self._held_until = max(self._held_until, self._clock.monotonic() + min(seconds, HOLD_LIMIT_SECONDS))
 
-    def state(self) -> TierState:
-        """What a decision sees of the provider now."""
+    def state(self, tokens: int = 1) -> TierState:
+        """What a decision about a call of so many tokens sees of the provider now."""
         return TierState(
-            in_flight=self._in_flight,
+            in_flight=self.in_flight,
             breaker=self._breaker_state(),
             held_ms=max(0, round((self._held_until - self._clock.monotonic()) * 1000)),
             requests_left=None if self.minute is None else self.minute.remaining(),
+            has_room=self.minute is None or self.minute.room_for(tokens),
         )
 
     def _breaker_state(self) -> BreakerState:
@@ -109,32 +118,12 @@ class Tier:
             return BreakerState.CLOSED
         return BreakerState.DUE if self.breaker.allows() else BreakerState.OPEN
 
-    def reason_to_skip(self, tokens: int) -> Reason | None:
-        """Why a call of so many tokens must not be made now, whatever time is left; None if it may."""
-        if self.provider is None:
-            return Reason.NOT_CONFIGURED
-        if self.breaker is not None and not self.breaker.allows():
-            return Reason.BREAKER_OPEN
-        if self._held_until > self._clock.monotonic():
-            return Reason.RATE_LIMITED
-        if self.minute is not None and not self.minute.room_for(tokens):
-            return Reason.BUCKET_EMPTY
-        if self._in_flight >= self.policy.concurrency:
-            return Reason.SATURATED
-        return None
-
-    @contextmanager
-    def call(self, tokens: int) -> Iterator[Call]:
-        """A call that `reason_to_skip` has just let through."""
+    def call(self, tokens: int) -> Call:
+        """A call that was decided on from the `state` of just now; to be entered at once."""
         permit = self.breaker.begin() if self.breaker is not None else None
-        call = Call(self, permit, self.minute.take(tokens) if self.minute is not None else None)
+        slot = self.minute.take(tokens) if self.minute is not None else None
         self.changed(permit.change if permit else None)
-        self._in_flight += 1
-        try:
-            yield call
-        finally:
-            self._in_flight -= 1
-            call.end()
+        return Call(self, permit, slot)
 
     def changed(self, change: Change | None) -> None:
         """Passes a change of the breaker on, to be written down."""

@@ -1,5 +1,6 @@
 """Rows into the views: the one fold that live projection, catch-up, rebuild and `as_of` share."""
 
+import struct
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from ouija_es.errors import OuijaError
 from ouija_es.projections.sessions import SessionChanges, SessionRow
 from ouija_es.projections.state import State, decode, encode
 from ouija_es.projections.views import Checkpoint, Views, checkpoint_of
+from ouija_es.projections.witness import Witness
 from ouija_es.store.ledger import LogRow
 from ouija_es.store.mapper import UnreadableEvent, to_event
 
@@ -26,10 +28,11 @@ class PoisonEvent(OuijaError):
 
 
 class Folding:
-    """A state, and what has changed since it was last written to the views."""
+    """A state, and what has changed since it was last written to the views; `witness` looks at every row."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, witness: Witness | None = None) -> None:
         self.state = state
+        self._witness = witness or Witness()
         self._sessions = SessionChanges()
         self._unwritten: list[SessionRow] = []
         self._checkpoints: list[Checkpoint] = []
@@ -47,7 +50,11 @@ class Folding:
                 raise PoisonEvent(row.position) from error
             if until is not None and event.at > until:
                 return False
-            state.fold(row, event)
+            try:
+                state.fold(row, event)
+            except (ValueError, TypeError, struct.error) as error:  # what no chain can hold: a stream that is no UUID
+                raise PoisonEvent(row.position) from error
+            self._witness.look(state, row, event)
             self._sessions.fold(row.position, event)
             if state.ordinal % CHECKPOINT_EVENTS == 0:
                 self._checkpoints.append(checkpoint_of(state))
@@ -55,7 +62,7 @@ class Folding:
 
     def copy(self) -> "Folding":
         """One to go on with elsewhere; what is still to be written goes with it."""
-        twin = Folding(decode(encode(self.state)))
+        twin = Folding(decode(encode(self.state)), self._witness)
         twin.put_back(self.take())
         return twin
 

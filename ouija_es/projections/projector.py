@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,10 +36,14 @@ Result = TypeVar("Result")
 
 
 class Projector:
-    """Started, fed and asked on one event loop. `stopped_at` is the position of an event that cannot be folded."""
+    """Started, fed and asked on one event loop. `stopped_at` is the position of an event that cannot be folded.
 
-    def __init__(self, database: Path) -> None:
+    `trusted`: the public keys whose seals count; None: anybody's.
+    """
+
+    def __init__(self, database: Path, trusted: Container[str] | None = None) -> None:
         self._database = database
+        self._trusted = trusted
         self._views: Views | None = None
         self._folding = Folding(State())
         self._head = 0
@@ -56,6 +60,11 @@ class Projector:
     def state(self) -> State:
         """The fold so far: read it, do not change it, do not keep it."""
         return self._folding.state
+
+    @property
+    def is_current(self) -> bool:
+        """Whether everything committed so far is folded."""
+        return self._following and self.stopped_at is None
 
     @property
     def lag_events(self) -> int:
@@ -148,7 +157,8 @@ class Projector:
                 views.close()
         self._views = open_views(self._database)
         with log_rows(self._database) as rows:
-            self._folding = Folding(catching_up.load(self._views, rows))
+            state = catching_up.load(self._views, rows)
+            self._folding = Folding(state, catching_up.witness_from(state, rows, self._trusted))
             self._head = max(self._head, rows.head())
         self._written = self.state.position
         self._reopen = False

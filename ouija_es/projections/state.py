@@ -4,14 +4,14 @@ from datetime import datetime
 
 import msgspec
 
-from ouija_es.domain.events import Event
+from ouija_es.domain.events import Event, Sealed
 from ouija_es.errors import OuijaError
 from ouija_es.projections.providers import Providers
 from ouija_es.projections.recent import Recent
 from ouija_es.projections.totals import Totals
 from ouija_es.store.ledger import GENESIS, LogRow, link_of
 
-VERSION = 1
+VERSION = 2
 """Of the fold: views that were folded otherwise are rebuilt. Raise it with every change of what a fold keeps."""
 
 
@@ -19,10 +19,18 @@ class Gap(OuijaError):
     """A row does not follow the one folded last."""
 
 
+class Mismatch(msgspec.Struct, frozen=True):
+    """The first position at which the log is not what it claims to be, and why."""
+
+    position: int
+    what: str
+
+
 class State(msgspec.Struct):
     """The fold of the first `ordinal` rows, the last of them at `position`.
 
     `link` is the chain's link of that row, `before` the one before it. `latest` is the latest time an event has told.
+    `sealed` is the last seal that holds; `last_unsealing` the ordinal of the last row that is no seal itself.
     """
 
     position: int = 0
@@ -30,9 +38,23 @@ class State(msgspec.Struct):
     link: bytes = GENESIS
     before: bytes = GENESIS
     latest: datetime | None = None
+    sealed: Sealed | None = None
+    last_unsealing: int = 0
+    mismatch: Mismatch | None = None
     totals: Totals = msgspec.field(default_factory=Totals)
     providers: Providers = msgspec.field(default_factory=Providers)
     recent: Recent = msgspec.field(default_factory=Recent)
+
+    @property
+    def sealed_position(self) -> int:
+        """Up to which the log is sealed; 0 before the first seal."""
+        return 0 if self.sealed is None else self.sealed.position
+
+    @property
+    def unsealed(self) -> int:
+        """Events behind the last seal's position; 0 if they are nothing but seals."""
+        sealed = self.sealed_position
+        return self.ordinal - sealed if self.last_unsealing > sealed else 0
 
     def fold(self, row: LogRow, event: Event) -> None:
         """Adds the next row. Raises Gap."""

@@ -28,16 +28,17 @@ class Query:
     previous_canned_id: str | None = None
     trace_headers: dict[str, str] = field(default_factory=dict, repr=False)
     """What the attempt under way sends along, so that the provider's side belongs to the same trace."""
+    tokens_at_most: int = field(init=False)
+    """An upper bound of what a model's answer will count: prompt, history and question, and what it may generate.
 
-    @property
-    def tokens_at_most(self) -> int:
-        """An upper bound of what a model's answer will count: prompt, history and question, and what it may generate.
+    Spanish takes a token for three to four characters in the models' tokenizers.
+    """
 
-        Spanish takes a token for three to four characters in the models' tokenizers.
-        """
+    def __post_init__(self) -> None:
         characters = SYSTEM_CHARACTERS + len(self.question)
-        characters += sum(len(exchange.question) + len(exchange.response) for exchange in self.history)
-        return characters // 3 + ANSWER_TOKENS
+        for exchange in self.history:
+            characters += len(exchange.question) + len(exchange.response)
+        object.__setattr__(self, "tokens_at_most", characters // 3 + ANSWER_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)

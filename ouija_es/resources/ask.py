@@ -1,6 +1,7 @@
 """POST /ouija/ask."""
 
 import asyncio
+import contextlib
 import re
 import unicodedata
 from functools import partial
@@ -28,7 +29,7 @@ from ouija_es.readiness import Readiness
 from ouija_es.resources.bodies import answer_body, server_timing
 from ouija_es.resources.client import client_address
 from ouija_es.resources.client_limit import ClientLimit
-from ouija_es.resources.connection import GONE
+from ouija_es.resources.connection import GONE, WHOLE
 from ouija_es.resources.languages import preferred_language
 from ouija_es.resources.sse import MEDIA_TYPE as EVENT_STREAM
 from ouija_es.resources.sse import Streams
@@ -40,6 +41,9 @@ BODY_SECONDS = 5.0
 QUESTION_LIMIT = 500
 IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{16,255}")
 ECHO_LIMIT = 100
+_NO_WAIT = contextlib.nullcontext()
+# Unicode's category Cc, but newline and tab.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _question(value: str) -> str:
@@ -48,7 +52,7 @@ def _question(value: str) -> str:
         raise ValueError("must not be empty")
     if len(text) > QUESTION_LIMIT:
         raise ValueError(f"must have at most {QUESTION_LIMIT} characters")
-    if any(unicodedata.category(character) == "Cc" and character not in "\n\t" for character in text):
+    if _CONTROL.search(text):
         raise ValueError("must not contain control characters other than newline and tab")
     return text
 
@@ -176,7 +180,7 @@ async def read_body(req: Request) -> bytes:
         raise too_large
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with _NO_WAIT if req.scope[WHOLE] else asyncio.timeout(BODY_SECONDS):
             while chunk := await req.stream.read(BODY_LIMIT_BYTES + 1 - len(body)):
                 body += chunk
                 if len(body) > BODY_LIMIT_BYTES:

@@ -14,6 +14,7 @@ from ouija_es.resources.envelope import SECURITY_HEADERS, SPAN
 from ouija_es.resources.problem import MEDIA_TYPE, problem_body
 
 GONE = "ouija_es.gone"
+WHOLE = "ouija_es.whole"
 HTTP_VERSIONS = ("1.0", "1.1")
 FIRST_PIECE_SECONDS = 5.0
 SEND_SECONDS = 10.0
@@ -25,7 +26,11 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class App(falcon.asgi.App[Request, Response]):
-    """Falcon's application; `scope[GONE]` is an `asyncio.Event`, set once nobody reads the response any more."""
+    """Falcon's application.
+
+    `scope[GONE]` is an `asyncio.Event`, set once nobody reads the response any more; `scope[WHOLE]` tells whether the
+    request's whole body was there with its first piece, so that nobody has to wait for more.
+    """
 
     # Falcon's ASGI class overrides its WSGI one, too.
     async def __call__(  # type: ignore[override]
@@ -42,14 +47,17 @@ class App(falcon.asgi.App[Request, Response]):
         # Falcon waits for the first piece of a body before any responder runs: without a limit here, for ever.
         try:
             async with asyncio.timeout(FIRST_PIECE_SECONDS):
-                first: Message | None = await receive()
+                first = await receive()
         except TimeoutError:
             await _refuse(send, SlowBody(f"The request must be complete within {FIRST_PIECE_SECONDS:.0f} s."))
             return
+        scope[WHOLE] = not first.get("more_body")
+
+        unread: Message | None = first
 
         async def receiving() -> Message:
-            nonlocal first
-            message, first = (first, None) if first is not None else (await receive(), None)
+            nonlocal unread
+            message, unread = (unread, None) if unread is not None else (await receive(), None)
             if message["type"] == "http.disconnect":
                 gone.set()
             return message

@@ -17,6 +17,7 @@ from ouija_es.projections.as_of import AsOf
 from ouija_es.projections.projector import Projector
 from ouija_es.projections.state import State
 from ouija_es.projections.totals import Totals
+from ouija_es.resources.dashboard_page import DashboardPage
 from ouija_es.resources.health import availability
 from ouija_es.resources.tokens import OperatorTokens
 
@@ -34,9 +35,14 @@ class DashboardResource:
         self._tiers = {tier.name: tier for tier in tiers}
         self._tokens = tokens
         self._clock = clock
+        self._page = DashboardPage()
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        """The numbers; with `as_of`, what only the process knows is null."""
+        """The numbers; with `as_of`, what only the process knows is null. A page for who prefers HTML."""
+        resp.append_header("Vary", "Accept")
+        if req.client_prefers((falcon.MEDIA_JSON, falcon.MEDIA_HTML)) == falcon.MEDIA_HTML:
+            self._page.send(req, resp)  # to anybody: it wants the numbers, and a token, from here again
+            return
         wanted = req.get_param("as_of")
         now = self._clock.now()
         if wanted is None:
@@ -48,6 +54,8 @@ class DashboardResource:
             now = state.latest or now
         resp.data = msgspec.json.encode(self._body(state, now, live=live))
         resp.content_type = falcon.MEDIA_JSON
+
+    on_head = on_get
 
     async def _past(self, wanted: str) -> State:
         if wanted.isascii() and wanted.isdecimal():
@@ -80,6 +88,7 @@ class DashboardResource:
                 "projected": state.ordinal,
                 "lag": projector.lag_events if live else None,
                 "projectorStopped": projector.stopped_at is not None if live else None,
+                "sealedPosition": state.sealed_position,
             },
             "answers": {"latency": {"p50Ms": p50, "p95Ms": p95, "p99Ms": p99}},
             "timeline": state.recent.slots,

@@ -28,7 +28,7 @@ class FoldedMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """All families."""
-        yield from _totals(self._projector.state.totals)
+        yield from totals_families(self._projector.state.totals)
         yield from self._log()
         yield from self._providers()
         yield _counter("ouija_requests_shed", "Asks refused early.", self._shedding.shed)
@@ -46,6 +46,12 @@ class FoldedMetrics(Collector):
         yield GaugeMetricFamily(
             "ouija_projector_stopped", "1 after an event that cannot be read.", float(projector.stopped_at is not None)
         )
+        yield GaugeMetricFamily(
+            "ouija_ledger_sealed_position", "Up to where the log is sealed.", projector.state.sealed_position
+        )
+        yield GaugeMetricFamily(
+            "ouija_ledger_mismatch", "1 if the log is not what it claims.", float(projector.state.mismatch is not None)
+        )
 
     def _providers(self) -> Iterable[Metric]:
         opened = GaugeMetricFamily("ouija_breaker_open", "1 while a provider is left alone.", labels=["provider"])
@@ -59,7 +65,8 @@ class FoldedMetrics(Collector):
         return opened, remaining
 
 
-def _totals(totals: Totals) -> Iterable[Metric]:
+def totals_families(totals: Totals) -> Iterable[Metric]:
+    """What is counted by folding the log: the same after a restart and after a rebuild."""
     questions = CounterMetricFamily(
         "ouija_questions", "Questions asked.", labels=["personality", "language", "category"]
     )

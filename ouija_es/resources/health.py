@@ -60,6 +60,7 @@ class HealthResource:
                     "lag": self._projector.lag_events,
                     "error": self._stopped(),
                 },
+                "ledger": self._ledger(),
             },
         }
 
@@ -67,6 +68,16 @@ class HealthResource:
 
     def _provider(self, name: Provider) -> dict[str, Any]:
         return _check(*availability(self._tiers[name], self._projector.state.providers.of(name)))
+
+    def _ledger(self) -> dict[str, Any]:
+        # Not a 503: answers are given and recorded as before, and no restart would mend what was tampered with.
+        state = self._projector.state
+        wrong = state.mismatch
+        return {
+            "status": "ok" if wrong is None else "error",
+            "sealedPosition": state.sealed_position,
+            "error": None if wrong is None else f"at position {wrong.position} {wrong.what}",
+        }
 
     def _stopped(self) -> str | None:
         position = self._projector.stopped_at

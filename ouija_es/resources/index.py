@@ -12,6 +12,7 @@ LINKS = {
     "health": "/health",
     "dashboard": "/dashboard",
     "metrics": "/metrics",
+    "proof": "/audit/proof",
     "docs": "/api/docs",
     "openapi": "/api/openapi.json",
 }

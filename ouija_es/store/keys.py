@@ -1,6 +1,5 @@
 """Key material: from the settings, or from key files beside the database, made when they are not there."""
 
-import base64
 import hashlib
 import os
 import secrets
@@ -8,13 +7,12 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from eventsourcing.persistence import PersistenceError
 from pydantic import SecretStr
 
 from ouija_es.config import KEY_BYTES, Settings, key_bytes
 from ouija_es.errors import StartError
+from ouija_es.store.seals import LedgerKey, encoded
 from ouija_es.store.sqlite import open_recorder
 
 VAULT_FINGERPRINT = "vault-fingerprint"
@@ -51,8 +49,7 @@ class Keyring:
 
     def ledger_public_key(self) -> str:
         """The Ed25519 public key that belongs to the ledger key, base64url."""
-        public = Ed25519PrivateKey.from_private_bytes(self.ledger.raw).public_key()
-        return encoded(public.public_bytes(Encoding.Raw, PublicFormat.Raw))
+        return LedgerKey(self.ledger.raw).public
 
 
 def keyring(settings: Settings, *, make: bool = True) -> Keyring:
@@ -90,11 +87,6 @@ def check_vault_key(database: Path, ring: Keyring) -> None:
             f"the database was written under another vault key (fingerprint {noted}) than {ring.vault.origin} "
             f"(fingerprint {ring.vault_fingerprint()}): give it its key back, or start with a new database"
         )
-
-
-def encoded(raw: bytes) -> str:
-    """base64url without padding, as the settings take it."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def new_key() -> str:

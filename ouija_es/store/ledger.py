@@ -9,12 +9,12 @@
 
 import hashlib
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 GENESIS = hashlib.sha256(b"ouija.ledger.v1").digest()
 
-_NUMBER = struct.Struct(">Q")
-_NUMBERS = struct.Struct(">QQ")
+_number = struct.Struct(">Q").pack
 
 
 class LogRow(NamedTuple):
@@ -30,11 +30,17 @@ class LogRow(NamedTuple):
 
 def link(previous: bytes, ordinal: int, stream: str, version: int, topic: str, state: bytes) -> bytes:
     """The link of the `ordinal`th row, 32 bytes, from the link before it; `stream` in hex."""
-    name = topic.encode()
-    head = previous + _NUMBER.pack(ordinal) + bytes.fromhex(stream)
-    return hashlib.sha256(head + _NUMBERS.pack(version, len(name)) + name + state).digest()
+    parts = (previous, _number(ordinal), bytes.fromhex(stream), _number(version), _counted(topic), state)
+    return hashlib.sha256(b"".join(parts)).digest()
 
 
 def link_of(previous: bytes, ordinal: int, row: LogRow) -> bytes:
     """As `link`: what the row's link must be."""
-    return link(previous, ordinal, row.stream, row.version, row.topic, row.state)
+    _, stream, version, topic, state, _ = row
+    return link(previous, ordinal, stream, version, topic, state)
+
+
+@lru_cache(maxsize=64)
+def _counted(topic: str) -> bytes:
+    name = topic.encode()
+    return _number(len(name)) + name

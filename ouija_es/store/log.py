@@ -21,6 +21,7 @@ from ouija_es.domain.events import (
     Erased,
     Event,
     PolicyAdopted,
+    Sealed,
 )
 from ouija_es.domain.vocabulary import Provider
 from ouija_es.errors import StoreUnreadable
@@ -30,6 +31,7 @@ from ouija_es.store.vault import SealingKey, Vault
 
 _ASKED = TOPIC_OF[Asked]
 _ERASED = TOPIC_OF[Erased]
+_SEALED = TOPIC_OF[Sealed]
 _POLICY = TOPIC_OF[PolicyAdopted]
 _FINAL = ",".join(f"'{TOPIC_OF[event]}'" for event in FINAL)
 _BREAKER = "'ouija.BreakerOpened.v1', 'ouija.BreakerHalfOpened.v1', 'ouija.BreakerClosed.v1'"
@@ -57,12 +59,16 @@ _QUESTIONS_OF_SESSION = (
     "SELECT originator_id FROM stored_events "
     f"WHERE topic='{_ASKED}' AND json_extract(CAST(state AS TEXT), '$.sessionId')=? ORDER BY position DESC LIMIT ?"
 )
+_SESSIONS_WITH_KEY = (
+    "SELECT session_id FROM session_keys WHERE session_id>? AND session_id<? ORDER BY session_id LIMIT ?"
+)
 # A start records its policy together with what it found unfinished, so nothing older than the last policy is open.
-# The changes of breakers and the erasing of sessions open no question.
+# The changes of breakers, the erasing of sessions and the sealing of the log open no question.
 _UNFINISHED = (
     "SELECT originator_id, MAX(originator_version) FROM stored_events "
     f"WHERE position > (SELECT COALESCE(MAX(position), 0) FROM stored_events WHERE topic='{_POLICY}') "
-    f"AND topic NOT IN ({_BREAKER}, '{_ERASED}') GROUP BY originator_id HAVING MAX(topic IN ({_FINAL})) = 0"
+    f"AND topic NOT IN ({_BREAKER}, '{_ERASED}', '{_SEALED}') "
+    f"GROUP BY originator_id HAVING MAX(topic IN ({_FINAL})) = 0"
 )
 
 BreakerChange = BreakerOpened | BreakerHalfOpened | BreakerClosed
@@ -130,6 +136,20 @@ class EventLog:
         """The key of a session; None if it never was or has been erased. Raises SealBroken under another vault key."""
         for row in self._select("SELECT wrapped FROM session_keys WHERE session_id=?", [session_id.hex]):
             return self._vault.unwrap(session_id, row[0])
+        return None
+
+    def has_key(self, session_id: UUID) -> bool:
+        """Whether the session's key is there."""
+        return bool(self._select("SELECT 1 FROM session_keys WHERE session_id=?", [session_id.hex]))
+
+    def sessions_with_key(self, after: UUID, before: UUID, limit: int) -> list[UUID]:
+        """Sessions whose key is there, oldest first, with ids between the two: ids begin with the time of opening."""
+        return [UUID(row[0]) for row in self._select(_SESSIONS_WITH_KEY, [after.hex, before.hex, limit])]
+
+    def last_asked_at(self, session_id: UUID) -> datetime | None:
+        """When the session's newest question was asked; None if it is not known."""
+        for question_id in self.questions_of(session_id, newest=1):
+            return self.stream(question_id)[0].event.at
         return None
 
     def question_with_key(self, key_hash: str) -> UUID | None:

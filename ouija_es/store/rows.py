@@ -4,9 +4,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 from ouija_es.errors import StoreUnreadable
-from ouija_es.store.ledger import LogRow
+from ouija_es.store.ledger import GENESIS, LogRow
 
 BATCH = 5_000
 
@@ -14,9 +15,19 @@ _AFTER = (
     "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
     "WHERE position>? ORDER BY position LIMIT ?"
 )
+_LINKS = "SELECT link FROM stored_events WHERE position<=? ORDER BY position DESC LIMIT ?"
 _PAGE_END = (
     "SELECT COALESCE(MAX(position), ?) FROM (SELECT position FROM stored_events WHERE position>? "
     "ORDER BY position LIMIT ?)"
+)
+_STREAM = (
+    "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
+    "WHERE originator_id=? ORDER BY originator_version"
+)
+_SESSION = (
+    "SELECT position, originator_id, originator_version, topic, state, link FROM stored_events "
+    "WHERE originator_id IN (SELECT originator_id FROM stored_events WHERE topic='ouija.Asked.v1' "
+    "AND json_extract(CAST(state AS TEXT), '$.sessionId')=?) ORDER BY position"
 )
 _HEAD = "SELECT COALESCE(MAX(position), 0) FROM stored_events"
 
@@ -36,10 +47,26 @@ class LogRows:
         """The row at a position."""
         return next((row for row in self.after(position - 1, 1) if row.position == position), None)
 
+    def links_before(self, position: int, limit: int) -> list[bytes]:
+        """The links as the rows claim them up to a position, the newest last; zeros for what can be none."""
+        with _readable():
+            links = [row[0] for row in self._connection.execute(_LINKS, [position, limit])][::-1]
+        return [it if isinstance(it, bytes) and len(it) == len(GENESIS) else bytes(len(GENESIS)) for it in links]
+
     def page_end(self, position: int, limit: int) -> int:
         """The position of the last of at most `limit` rows behind a position; that one if there are none."""
         with _readable():
             return int(self._connection.execute(_PAGE_END, [position, position, limit]).fetchone()[0])
+
+    def stream(self, stream: UUID) -> list[LogRow]:
+        """A stream's rows; empty if there is none."""
+        with _readable():
+            return list(map(LogRow._make, self._connection.execute(_STREAM, [stream.hex])))
+
+    def session(self, session_id: UUID) -> list[LogRow]:
+        """The rows of a session's questions, in log order; empty if it is not known."""
+        with _readable():
+            return list(map(LogRow._make, self._connection.execute(_SESSION, [str(session_id)])))
 
     def head(self) -> int:
         """The last row's position; 0 of an empty log."""

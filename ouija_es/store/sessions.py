@@ -1,8 +1,9 @@
 """What is known of sessions: a bounded memory of this process, filled from the log when a session is not in it."""
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from uuid import UUID
 
 from ouija_es.domain.events import Answered, AnsweredTexts, Asked, AskedTexts, Event
@@ -44,6 +45,8 @@ class Sessions:
         self._limit = limit
         self._known: OrderedDict[UUID, Session] = OrderedDict()
         self._forgotten: OrderedDict[UUID, None] = OrderedDict()
+        self._in_use: Counter[UUID] = Counter()
+        self._idle: set[UUID] = set()
 
     def open(self) -> Session:
         """A new session; it exists once its first event is recorded."""
@@ -65,6 +68,26 @@ class Sessions:
         self._forgotten[session_id] = None
         while len(self._forgotten) > self._limit:  # those in flight ended long ago; the log knows the rest
             self._forgotten.popitem(last=False)
+
+    @contextmanager
+    def using(self, session_id: UUID) -> Iterator[None]:
+        """While a question is asked in a session."""
+        self._in_use[session_id] += 1
+        self._idle.discard(session_id)
+        try:
+            yield
+        finally:
+            self._in_use[session_id] -= 1
+            if not self._in_use[session_id]:
+                del self._in_use[session_id]
+
+    def watch(self, session_ids: Iterable[UUID]) -> None:
+        """From now on `is_idle` tells of these sessions, and of no others."""
+        self._idle = {session_id for session_id in session_ids if session_id not in self._in_use}
+
+    def is_idle(self, session_id: UUID) -> bool:
+        """Whether no question has been on its way in a session since `watch`."""
+        return session_id in self._idle
 
     async def find(self, session_id: UUID) -> Session | None:
         """The session, from memory or from the log; None if it never was or has been erased."""

@@ -24,7 +24,7 @@ from eventsourcing.sqlite import (
 )
 from eventsourcing.utils import Environment, EnvType
 
-from ouija_es.errors import StartError
+from ouija_es.errors import FolderInUse, StartError
 from ouija_es.store.ledger import GENESIS, LogRow, link
 
 BUSY_TIMEOUT_SECONDS = 2
@@ -190,7 +190,10 @@ class DataFolderLock:
         self._fd: int | None = None
 
     def acquire(self) -> None:
-        """Takes the lock, making the folder if need be. Raises StartError if another process has it."""
+        """Takes the lock, making the folder if need be.
+
+        Raises FolderInUse if another process has it, StartError if the folder cannot be used.
+        """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -200,7 +203,7 @@ class DataFolderLock:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(fd)
-            raise StartError(f"another process is writing to this data folder: {self._path.parent}") from error
+            raise FolderInUse(f"another process is writing to this data folder: {self._path.parent}") from error
         self._fd = fd
 
     def release(self) -> None:

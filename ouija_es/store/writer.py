@@ -13,11 +13,14 @@ from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEv
 from ouija_es.errors import StoreErrorReason
 from ouija_es.store.ledger import LogRow
 from ouija_es.store.sqlite import EventRecorder, open_recorder, to_log_row
+from ouija_es.store.wal import bytes_left_of_older, generation
 
 RETRY_SECONDS = (0.05, 0.2)
 """Pauses before a failed batch is tried again on a fresh connection."""
 TRUNCATE_SECONDS = 0.05
 """How long emptying the write-ahead log waits for readers."""
+OVERWRITE_LIMIT_BYTES = 16 << 20
+"""Four times what SQLite lets the write-ahead log grow to before it copies it."""
 
 
 class FileGone(PersistenceError):
@@ -50,6 +53,7 @@ class Writer:
         self._file = identity(path)
         self._wal_file: FileIdentity | None = None
         self._committed: list[LogRow] = []
+        self._destroyed_in = generation(self._wal_path)
 
     def insert(self, batch: Sequence[Append]) -> list[Verdict]:
         """Writes a batch in one transaction. A conflict is bisected, so that it fails alone."""
@@ -104,6 +108,8 @@ class Writer:
             session_keys=[append.session_key for append in batch if append.session_key is not None],
             destroyed_keys=[append.destroyed_key for append in batch if append.destroyed_key is not None],
         )
+        if any(append.destroyed_key is not None for append in batch):
+            self._destroyed_in = generation(self._wal_path)
         self._check_in_place()
         self._committed += map(to_log_row, positions or (), rows, self._recorder.links)
 
@@ -140,6 +146,7 @@ class Writer:
             raise FileGone(f"removed or replaced: {self._path}")
         self.close()
         self._recorder = open_recorder(self._path, create=False)
+        self._destroyed_in = generation(self._wal_path)  # what was committed before an error may be in there
 
     def close(self) -> None:
         """Closes the file."""
@@ -161,9 +168,25 @@ class Writer:
         try:
             with contextlib.closing(sqlite3.connect(where, uri=True, timeout=TRUNCATE_SECONDS)) as connection:
                 busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-                return not busy
-        except sqlite3.Error:
+            return not busy or self._overwrite()
+        except (PersistenceError, sqlite3.Error, OSError):
             return False
+
+    def _overwrite(self) -> bool:
+        """Under somebody who reads all the time and has the log begun anew himself (Litestream, each minute).
+
+        Whether that was done since the last key was destroyed; what then lies behind the log's end is overwritten.
+        """
+        if self._recorder is None or generation(self._wal_path) == self._destroyed_in:
+            return False
+        left = bytes_left_of_older(self._wal_path)
+        if left > OVERWRITE_LIMIT_BYTES:
+            return False
+        if left:
+            with self._recorder.datastore.transaction(commit=True) as cursor:
+                cursor.execute("INSERT OR REPLACE INTO metadata VALUES ('write-probe', zeroblob(?))", [left])
+                cursor.execute("DELETE FROM metadata WHERE name='write-probe'")
+        return generation(self._wal_path) != self._destroyed_in and not bytes_left_of_older(self._wal_path)
 
     def probe(self) -> bool:
         """Whether the file takes a write again."""

@@ -2,11 +2,12 @@
 
 import logging
 import sys
+import traceback
 from typing import Literal
 
 import msgspec
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -17,19 +18,24 @@ def configure_logs(level: Literal["debug", "info", "warning", "error"], form: Li
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(where),
     ]
     renderer: Processor
+    factory: structlog.BytesLoggerFactory | structlog.WriteLoggerFactory
     if form == "json":
         renderer = structlog.processors.JSONRenderer(serializer=lambda line, **_: msgspec.json.encode(line).decode())
+        # What is printed for every ask goes out as the bytes it is encoded to.
+        own: Processor = structlog.processors.JSONRenderer(serializer=lambda line, **_: msgspec.json.encode(line))
+        factory = structlog.BytesLoggerFactory(sys.stdout.buffer)
     else:
-        renderer = structlog.dev.ConsoleRenderer(
+        renderer = own = structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
+        factory = structlog.WriteLoggerFactory(sys.stdout)
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, own],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
@@ -41,3 +47,13 @@ def configure_logs(level: Literal["debug", "info", "warning", "error"], form: Li
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(LEVELS[level], logging.INFO))
+
+
+def where(exc_info: ExcInfo) -> str:
+    """A traceback of places and kinds. Without the exceptions' messages: those may repeat what somebody wrote."""
+    told: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        told.append("".join([*traceback.format_tb(error.__traceback__), type(error).__qualname__]))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nafter which:\n".join(reversed(told))

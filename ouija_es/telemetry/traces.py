@@ -62,6 +62,16 @@ class OtelTracer:
             self._tracer, method if method in conventions.METHODS else conventions.OTHER_METHOD, parent
         )
 
+    @contextmanager
+    def projecting(self, events: int, position: int) -> Iterator[None]:
+        """A root span named `project`."""
+        attributes = {conventions.EVENTS: events, conventions.POSITION: position}
+        span = self._tracer.start_span("project", Context(), attributes=attributes)
+        try:
+            yield
+        finally:
+            span.end()
+
     async def close(self) -> None:
         """Exports what is left; a collector that hangs is left behind after `CLOSE_SECONDS`."""
         thread = threading.Thread(target=self._provider.shutdown, daemon=True)

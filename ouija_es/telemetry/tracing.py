@@ -44,5 +44,8 @@ class Tracer(Protocol):
     def request(self, method: str, traceparent: str | None, tracestate: str | None) -> RequestSpan:
         """A request begins, in the caller's trace if it has one. `traceparent` is well-formed."""
 
+    def projecting(self, events: int, position: int) -> AbstractContextManager[None]:
+        """A span of its own, as a commit serves many requests: so many events, up to a position, are folded."""
+
     async def close(self) -> None:
         """Exports what is left, for two seconds at most."""

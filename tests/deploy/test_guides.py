@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 import yaml
@@ -15,7 +16,9 @@ from ouija_es.config import Platform, Settings
 from tests.service import ROOT, RunningService
 
 GUIDES = [ROOT / "docs/deployment.md", ROOT / "docs/despliegue.md"]
-NOT_SETTINGS = {*Platform.VARIABLES, "CODECOV_TOKEN", "OLLAMA_HOST", "OLLAMA_MODELS", "SERVICE_URL"}
+NOT_SETTINGS = {*Platform.VARIABLES, "CODECOV_TOKEN", "OLLAMA_HOST", "OLLAMA_MODELS", "SERVICE_URL", "YOU"}
+LITESTREAM = {"LITESTREAM_REPLICA_URL", "LITESTREAM_ACCESS_KEY_ID", "LITESTREAM_SECRET_ACCESS_KEY"}
+BUTTON = re.compile(r"\(https://app\.koyeb\.com/deploy\?([^)]+)\)")
 
 
 def blocks(text: str) -> list[str]:
@@ -37,7 +40,27 @@ def test_every_variable_named_is_one(path: Path) -> None:
     settings = {name.upper() for name in Settings.model_fields}
     files = {f"{name}_FILE" for name in settings}
     assert named
-    assert named - settings - files - NOT_SETTINGS == set()
+    assert named - settings - files - NOT_SETTINGS - LITESTREAM == set()
+
+
+@pytest.mark.parametrize("path", [*GUIDES, ROOT / "README.md"], ids=lambda it: it.stem)
+def test_the_button_deploys_what_koyeb_yaml_does(path: Path) -> None:
+    (query,) = BUTTON.findall(path.read_text(encoding="utf-8"))
+    button = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True, separator="&").items()}
+    service = yaml.safe_load((ROOT / "koyeb.yaml").read_text(encoding="utf-8"))
+    definition = service["services"][0]["definition"]
+    env = {entry["key"]: entry["value"] for entry in definition["env"]}
+    assert button.pop("repository") == "github.com/YOU/ouija_es"
+    assert button.pop("env[GROQ_API_KEY]") == ""
+    assert button == {
+        "type": "git",
+        "builder": "dockerfile",
+        "name": service["app"]["name"],
+        "branch": definition["git"]["branch"],
+        "instance_type": definition["instance_types"][0]["type"],
+        "ports": f"{definition['ports'][0]['port']};http;/",
+        "env[PROXY_HOPS]": env["PROXY_HOPS"],
+    }
 
 
 def test_the_commands_work(tmp_path: Path, require: Callable[[str, bool], None]) -> None:

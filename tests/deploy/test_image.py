@@ -1,113 +1,41 @@
-"""The image, built by buildah on a Debian base of its own and run by podman under the limits of a free instance."""
+"""The default image under the limits of a free instance: small, soon there, and all of it works."""
 
+import json
 import os
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-CACHE = Path(os.environ.get("OUIJA_ES_CACHE", Path.home() / ".cache/ouija-es"))
-BASE = "docker.io/library/python:3.11.13-slim-bookworm"
-IMAGE = "localhost/ouija-es-test:latest"
-PODMAN = ["podman", "--cgroup-manager", "cgroupfs", "--events-backend", "none", "--runtime", "runc"]
-LIMITS = [
-    *("--network", "host", "--no-healthcheck", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"),
-    *("--memory", "512m", "--memory-swap", "512m", "--cpus", "0.1", "--read-only", "--tmpfs", "/tmp"),
-    *("--cap-drop", "all"),
-]
-LIMIT_MB = 215
-"""The base is 128 MB of it."""
+from tests.collector import Collector
+from tests.deploy.containers import LIMITS, PODMAN, Container, build, require_tools, run
+
+LIMIT_MB = 180
+ASKS = 2_000
 
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
 
 
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def image(require, tmp_path_factory) -> str:
-    """The default target, on a Debian that stands for the Python image: nothing comes from an image registry."""
-    for program in ("buildah", "podman", "runc", "debootstrap"):
-        require(program, shutil.which(program) is not None)
-    require("root", os.geteuid() == 0)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    base = CACHE / "bookworm-python.tar"
-    if not base.exists():
-        root = tmp_path_factory.mktemp("base") / "root"
-        run("debootstrap", "--variant=minbase", "--include=python3,python3-venv,ca-certificates", "bookworm", root)
-        for left in (
-            "var/cache/apt/archives",
-            "var/lib/apt/lists",
-            "usr/share/doc",
-            "usr/share/man",
-            "usr/share/locale",
-        ):
-            shutil.rmtree(root / left)
-        run("tar", "-C", root, "-cf", base.with_suffix(".part"), ".")
-        base.with_suffix(".part").rename(base)
-        shutil.rmtree(root)
-    run("podman", "import", "--quiet", base, BASE)
-    shared = ["/etc/ssl/certs/ca-certificates.crt", *filter(os.path.exists, ["/etc/pip.conf"])]
-    mounts = [part for path in shared for part in ("-v", f"{path}:{path}:ro")]
-    run(
-        *("buildah", "bud", "--isolation", "chroot", "--network", "host", "--pull-never", "--format", "docker"),
-        *(*mounts, "-t", IMAGE, "."),
-    )
-    return IMAGE
-
-
-class Container:
-    """The image on a folder, at a free port; `process` is podman in the foreground."""
-
-    def __init__(self, image: str, data: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.name = f"ouija-es-test-{port}"
-        self.log = data.parent / f"{self.name}.log"
-        variables = ["-e", "HOST=127.0.0.1", "-e", f"PORT={port}", "-e", "CLIENT_REQUESTS_PER_MINUTE=0"]
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60)
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*PODMAN, "run", "--rm", "--name", self.name, *LIMITS, *variables, "-v", f"{data}:/app/data", image],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        give_up_at = time.monotonic() + 120
-        while True:
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < give_up_at, self.log.read_text()
-            try:
-                if self.client.get("/health").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.05)
-
-    def stop(self) -> int:
-        self.client.close()
-        run(*PODMAN, "kill", "--signal", "TERM", self.name)
-        return self.process.wait(timeout=30)
+def image(require) -> str:
+    require_tools(require)
+    return build("production")
 
 
 @pytest.fixture
-def data(tmp_path) -> Iterator[Path]:
+def data(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     os.chown(folder, 10001, 10001)
-    yield folder
-    names = run(*PODMAN, "ps", "--format", "{{.Names}}").split()
-    for log in tmp_path.glob("*.log"):
-        if log.stem in names:
-            run(*PODMAN, "kill", log.stem)
+    return folder
+
+
+@pytest.fixture
+def show(capsys):
+    def show(text: str) -> None:
+        with capsys.disabled():
+            print(text)  # noqa: T201 - figures, for whoever runs it
+
+    return show
 
 
 def test_the_image_is_small(image) -> None:
@@ -115,15 +43,84 @@ def test_the_image_is_small(image) -> None:
     assert size <= LIMIT_MB * 1_000_000
 
 
-def test_it_answers_under_the_limits_ends_by_sigterm_and_keeps_its_data(image, data) -> None:
-    first = Container(image, data)
-    health = first.client.get("/health").json()
-    assert (health["environment"], health["checks"]["database"]["status"]) == ("production", "ok")
-    answer = first.client.post("/ouija/ask", json={"question": "¿Encontraré el amor?"}).raise_for_status().json()
-    assert answer["source"] == "database"
-    assert first.stop() == 0
-    assert len([line for line in first.log.read_text().splitlines() if line.startswith("start: no Ollama")]) == 1
-    second = Container(image, data)
-    again = {"question": "¿Y cuándo?", "sessionId": answer["sessionId"]}
-    assert second.client.post("/ouija/ask", json=again).status_code == 200
-    assert second.stop() == 0
+def test_nothing_is_left_to_compile_at_a_start(image) -> None:
+    """Where nothing may be written a module without bytecode is compiled at each start: the half of a second."""
+    alone = [*PODMAN, "run", "--rm", *LIMITS, "--tmpfs", "/app/data:mode=1777", image]
+    seen = run(*alone, "sh", "-c", "python -v -c 'import uvicorn.server, ouija_es.app, ouija_es.telemetry.traces' 2>&1")
+    loaded = [line for line in seen.splitlines() if line.startswith("# code object from")]
+    assert len(loaded) > 300
+    assert [line for line in loaded if ".pyc'" not in line and "sitecustomize" not in line] == []
+
+
+def test_it_starts_answers_ends_by_sigterm_and_keeps_its_data(image, data, show) -> None:
+    with Container(image, data) as first:
+        live, ready = first.wait_for("/health/live"), first.wait_for("/health/ready")
+        show(f"\n0.1 CPU: /health/live after {live:.1f} s, ready after {ready:.1f} s, {first.peak_mb()} MB at rest")
+        health = first.client.get("/health").json()
+        assert (health["environment"], health["checks"]["database"]["status"]) == ("production", "ok")
+        answer = first.client.post("/ouija/ask", json={"question": "¿Encontraré el amor?"}).raise_for_status().json()
+        assert answer["source"] == "database"
+        assert first.stop() == 0
+        assert len([line for line in first.log.splitlines() if "no Ollama" in line]) == 1
+    with Container(image, data) as second:
+        second.wait_for("/health/ready")
+        again = {"question": "¿Y cuándo?", "sessionId": answer["sessionId"]}
+        assert second.client.post("/ouija/ask", json=again).status_code == 200
+        assert "2 questions" in second.exec("ouija-es", "audit", "show", answer["sessionId"])
+        assert second.stop() == 0
+
+
+def test_its_health_check_tells_a_service_that_is_well_from_one_that_is_not(image, data) -> None:
+    config = json.loads(run("podman", "image", "inspect", image))[0]
+    kind, *check = (config.get("HealthCheck") or config["Config"].get("Healthcheck") or config["Healthcheck"])["Test"]
+    assert kind == "CMD"
+    with Container(image, data) as container:
+        container.wait_for("/health/ready")
+        assert container.exec(*check) == ""
+        with pytest.raises(AssertionError):
+            container.exec("env", "PORT=1", *check)
+        assert container.stop() == 0
+
+
+def test_the_memory_lasts_for_thousands_of_asks(image, data, show) -> None:
+    """The container has 512 MB and no swap: more would end it."""
+    with Container(image, data) as container, ThreadPoolExecutor(8) as visitors:
+        container.wait_for("/health/ready")
+        rest = container.peak_mb()
+
+        def ask(number: int) -> int:
+            return container.client.post("/ouija/ask", json={"question": f"¿Vendrá el número {number}?"}).status_code
+
+        statuses = set(visitors.map(ask, range(ASKS)))
+        peak = container.peak_mb()
+        show(f"\n{rest} MB at rest, {peak} MB at most during {ASKS} asks")
+        assert statuses == {200}
+        assert peak < 512
+        assert container.stop() == 0
+
+
+def test_traces_leave_the_image(image, data) -> None:
+    with Collector() as collector:
+        with Container(image, data, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as container:
+            container.wait_for("/health/ready")
+            assert container.client.post("/ouija/ask", json={"question": "¿Quién es?"}).status_code == 200
+            assert container.stop() == 0
+        assert collector.raw
+
+
+@pytest.mark.parametrize("cpus", ["1", "0.25"])
+def test_more_processor_makes_it_start_sooner(image, data, show, cpus) -> None:
+    """How soon, is told and not asserted."""
+    with Container(image, data, cpus=cpus) as container:
+        show(f"\n{cpus} CPU: /health/live after {container.wait_for('/health/live'):.1f} s")
+        container.wait_for("/health/ready")
+        assert container.stop() == 0
+
+
+def test_nothing_of_the_image_is_the_users_to_write(image) -> None:
+    search = (
+        "id -u; find / -xdev \\( -path /proc -o -path /dev \\) -prune -o -writable ! -type l -print 2>/dev/null || :"
+    )
+    user, *writable = run(*PODMAN, "run", "--rm", *LIMITS, image, "sh", "-c", search).split()
+    assert user == "10001"
+    assert set(writable) <= {"/app/data", "/tmp", "/var/tmp", "/run/lock"}

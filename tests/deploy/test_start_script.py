@@ -1,10 +1,13 @@
 """The image's start script with programs that play Ollama: real processes and signals, no container."""
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,32 @@ def test_replicas_are_refused_without_keys_from_outside(tmp_path: Path, missing:
         said, _ = process.communicate(timeout=30)
     assert process.returncode == 2
     assert f"so {missing} must be" in said
+
+
+LATE = "sleep 3; exec {python} -m http.server --bind 127.0.0.1 --directory {folder} {port}"
+
+
+def test_the_service_does_not_wait_for_an_ollama_that_comes_late_and_one_line_says_that_it_came(tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api/tags").write_text("{}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ollama = LATE.format(python=sys.executable, folder=tmp_path, port=port)
+    variables = {"OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_WAIT_SECONDS": "60"}
+    with started(tmp_path, ollama, **variables) as process:
+        try:
+            assert wait_for(process, "service up") == ["service up"]
+            assert wait_for(process, "Ollama") == ["start: Ollama answers"]
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 7
+
+
+def test_shellcheck_finds_nothing(require: Callable[[str, bool], None]) -> None:
+    require("shellcheck", shutil.which("shellcheck") is not None)
+    scripts = [*sorted(SCRIPT.parent.glob("*.sh")), SCRIPT.parents[1] / ".ci/run"]
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

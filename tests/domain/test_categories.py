@@ -13,7 +13,7 @@ from seeds import load_category_words
 
 ES, EN = Language.ES, Language.EN
 WORDS = load_category_words()
-CLASSIFIER = Classifier.from_lists(WORDS)
+CLASSIFIER = Classifier(WORDS)
 
 
 def small(**categories: dict[str, list[str]]) -> Classifier:
@@ -25,7 +25,7 @@ def small(**categories: dict[str, list[str]]) -> Classifier:
         "inflections": {"ito": ["o"], "ando": ["ar"]},
     }
     english = {"spellings": {}, "function_words": ["the", "that"], "classes": {}, "inflections": {}}
-    return Classifier.from_lists({ES: {**categories, **rules}, EN: {"money": {"strong": ["gold"]}, **english}})
+    return Classifier({ES: {**categories, **rules}, EN: {"money": {"strong": ["gold"]}, **english}})
 
 
 @pytest.mark.parametrize(
@@ -262,6 +262,6 @@ class TestLists:
 
 def test_an_unknown_level_or_category_is_refused() -> None:
     with pytest.raises(ValueError, match="certain"):
-        small(love={"certain": ["amor"]})
+        small(love={"certain": ["amor"]}).prepare()
     with pytest.raises(ValueError, match="weather"):
-        small(weather={"strong": ["lluvia"]})
+        small(weather={"strong": ["lluvia"]}).prepare()

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+import msgspec
 import pytest
 
 from ouija_es.domain.events import TierPolicy, TierState
@@ -13,6 +14,7 @@ from ouija_es.fallback.tier import HOLD_LIMIT_SECONDS, Evidence, Tier
 from ouija_es.providers.canned import Canned
 from ouija_es.providers.provider import Reply
 from tests.still_clock import StillClock
+from tests.tiers import reason_to_skip
 
 TOKENS = 100
 REPLY = Reply(text="Sí.", model="m", input_tokens=20, output_tokens=10)
@@ -46,29 +48,29 @@ def call(tier: Tier, outcome: Reply | ProviderError = REPLY) -> None:
 
 
 def test_a_fresh_tier_may_be_called(clock: StillClock) -> None:
-    assert tier(clock).reason_to_skip(TOKENS) is None
+    assert reason_to_skip(tier(clock), TOKENS) is None
 
 
 def test_without_a_provider_there_is_nothing_to_call(clock: StillClock) -> None:
-    assert tier(clock, configured=False).reason_to_skip(TOKENS) is Reason.NOT_CONFIGURED
+    assert reason_to_skip(tier(clock, configured=False), TOKENS) is Reason.NOT_CONFIGURED
 
 
 def test_no_more_calls_than_allowed_at_once(clock: StillClock) -> None:
     crowded = tier(clock, concurrency=2)
     with ExitStack() as calls:
         for _ in range(2):
-            assert crowded.reason_to_skip(TOKENS) is None
+            assert reason_to_skip(crowded, TOKENS) is None
             calls.enter_context(crowded.call(TOKENS))
         assert crowded.state().in_flight == 2
-        assert crowded.reason_to_skip(TOKENS) is Reason.SATURATED
-    assert crowded.reason_to_skip(TOKENS) is None
+        assert reason_to_skip(crowded, TOKENS) is Reason.SATURATED
+    assert reason_to_skip(crowded, TOKENS) is None
 
 
 def test_a_place_is_free_again_after_a_bug(clock: StillClock) -> None:
     crowded = tier(clock, concurrency=1)
     with pytest.raises(ZeroDivisionError), crowded.call(TOKENS):
         raise ZeroDivisionError
-    assert crowded.reason_to_skip(TOKENS) is None
+    assert reason_to_skip(crowded, TOKENS) is None
 
 
 def test_a_tier_that_asked_for_it_is_left_alone(clock: StillClock) -> None:
@@ -78,9 +80,9 @@ def test_a_tier_that_asked_for_it_is_left_alone(clock: StillClock) -> None:
 
     assert held.state().held_ms == 5_000
     clock.seconds += 4.9
-    assert held.reason_to_skip(TOKENS) is Reason.RATE_LIMITED
+    assert reason_to_skip(held, TOKENS) is Reason.RATE_LIMITED
     clock.seconds += 0.1
-    assert held.reason_to_skip(TOKENS) is None
+    assert reason_to_skip(held, TOKENS) is None
 
 
 def test_nobody_is_left_alone_for_longer_than_a_day(clock: StillClock) -> None:
@@ -88,31 +90,31 @@ def test_nobody_is_left_alone_for_longer_than_a_day(clock: StillClock) -> None:
     held.hold(1e9)
 
     clock.seconds += HOLD_LIMIT_SECONDS
-    assert held.reason_to_skip(TOKENS) is None
+    assert reason_to_skip(held, TOKENS) is None
 
 
 def test_three_sends_are_all_that_three_a_minute_means(clock: StillClock) -> None:
     limited = tier(clock, requests=3)
     for left in (3, 2, 1):
         assert limited.state().requests_left == left
-        assert limited.reason_to_skip(TOKENS) is None
+        assert reason_to_skip(limited, TOKENS) is None
         call(limited)
 
-    assert limited.reason_to_skip(TOKENS) is Reason.BUCKET_EMPTY
+    assert reason_to_skip(limited, TOKENS) is Reason.BUCKET_EMPTY
     assert limited.state().requests_left == 0
     clock.seconds += 61
-    assert limited.reason_to_skip(TOKENS) is None
+    assert reason_to_skip(limited, TOKENS) is None
 
 
 def test_the_tokens_count_as_the_provider_counts_them(clock: StillClock) -> None:
     limited = tier(clock, requests=100, tokens=150)
     with limited.call(TOKENS) as made:
-        assert limited.reason_to_skip(TOKENS) is Reason.BUCKET_EMPTY
+        assert reason_to_skip(limited, TOKENS) is Reason.BUCKET_EMPTY
         made.sent()
         made.succeeded(REPLY)  # 30 tokens
 
-    assert limited.reason_to_skip(120) is None
-    assert limited.reason_to_skip(121) is Reason.BUCKET_EMPTY
+    assert reason_to_skip(limited, 120) is None
+    assert reason_to_skip(limited, 121) is Reason.BUCKET_EMPTY
 
 
 @pytest.mark.parametrize("failed", [False, True])
@@ -122,9 +124,9 @@ def test_what_a_reply_says_of_its_limits_is_believed(clock: StillClock, failed: 
     limited = tier(clock)
     call(limited, error if failed else answered)
 
-    assert limited.reason_to_skip(TOKENS) is Reason.BUCKET_EMPTY
+    assert reason_to_skip(limited, TOKENS) is Reason.BUCKET_EMPTY
     clock.seconds += 20
-    assert limited.reason_to_skip(TOKENS) is None
+    assert reason_to_skip(limited, TOKENS) is None
 
 
 def test_the_reasons_count_in_a_fixed_order(clock: StillClock) -> None:
@@ -133,27 +135,27 @@ def test_the_reasons_count_in_a_fixed_order(clock: StillClock) -> None:
     call(worst)
     with ExitStack() as calls:
         calls.enter_context(worst.call(TOKENS)).sent()
-        assert worst.reason_to_skip(TOKENS) is Reason.BUCKET_EMPTY  # and saturated
+        assert reason_to_skip(worst, TOKENS) is Reason.BUCKET_EMPTY  # and saturated
         worst.hold(60)
-        assert worst.reason_to_skip(TOKENS) is Reason.RATE_LIMITED
+        assert reason_to_skip(worst, TOKENS) is Reason.RATE_LIMITED
         assert worst.breaker is not None
         worst.breaker.begin().failed(Reason.TIMEOUT)
-        assert worst.reason_to_skip(TOKENS) is Reason.BREAKER_OPEN
-        worst.provider = None
-        assert worst.reason_to_skip(TOKENS) is Reason.NOT_CONFIGURED
+        assert reason_to_skip(worst, TOKENS) is Reason.BREAKER_OPEN
+        worst.policy = msgspec.structs.replace(worst.policy, configured=False)
+        assert reason_to_skip(worst, TOKENS) is Reason.NOT_CONFIGURED
 
 
 def test_an_open_breaker_is_seen_and_when_it_is_due(clock: StillClock) -> None:
     failing = tier(clock)
     call(failing, ProviderError(Reason.TIMEOUT))
 
-    assert failing.state() == TierState(in_flight=0, breaker="open", requests_left=2)
-    assert failing.reason_to_skip(TOKENS) is Reason.BREAKER_OPEN
+    assert failing.state() == TierState(in_flight=0, breaker="open", requests_left=2, has_room=True)
+    assert reason_to_skip(failing, TOKENS) is Reason.BREAKER_OPEN
     clock.seconds += 30
     assert failing.state().breaker == "due"
-    assert failing.reason_to_skip(TOKENS) is None
+    assert reason_to_skip(failing, TOKENS) is None
     with failing.call(TOKENS):
-        assert failing.reason_to_skip(TOKENS) is Reason.BREAKER_OPEN  # the trial is under way
+        assert reason_to_skip(failing, TOKENS) is Reason.BREAKER_OPEN  # the trial is under way
 
 
 def test_the_last_try_is_the_evidence(clock: StillClock) -> None:

@@ -1,5 +1,6 @@
 """A full disk costs answers, never records: 503 until there is room again, then on without a restart."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from ouija_es.ids import uuid7
+from tests.bytes_in_files import bytes_found
 from tests.conftest import require
+from tests.flow.erasing import erased, erasures, wrapped_key
 from tests.service import AUDIT_TOKEN, RunningService
 from tests.store.history import assert_recorded, assert_whole, open_log, streams_of
 
@@ -115,3 +118,26 @@ def test_answers_go_on_as_soon_as_there_is_room(disk: Path) -> None:
         assert_recorded(body, log)
     assert_whole(streams_of(log), still_open=True)
     log.close()
+
+
+def test_what_a_full_disk_does_not_take_is_not_erased_and_is_once_there_is_room(disk: Path) -> None:
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(BALLAST_BYTES))
+    with RunningService(disk) as service:
+        bodies, _ = fill_up(service)
+        with contextlib.suppress(OSError), (disk / "more").open("wb", buffering=0) as more:
+            while more.write(bytes(512)):
+                pass
+        session_id = bodies[0]["sessionId"]
+        key = wrapped_key(service.database, session_id)
+
+        assert service.client.delete(f"/ouija/sessions/{session_id}").status_code == 503
+        assert erasures(service.database, session_id) == []
+
+        ballast.unlink()
+        (disk / "more").unlink()
+        until_healthy(service, PROBE_SECONDS)
+        erased(service, f"/ouija/sessions/{session_id}")
+        assert bytes_found(disk, key) == []
+        assert len(erasures(service.database, session_id)) == 1
+        assert "bug" not in service.log

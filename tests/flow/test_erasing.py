@@ -1,38 +1,20 @@
-"""An erased session: nobody can open its texts any more, and no file holds its key."""
+"""An erased session takes no question, and nobody can open its texts any more."""
 
 import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from uuid import UUID
+from uuid import uuid4
 
-from tests.service import AUDIT_TOKEN, RunningService
+import pytest
 
-ERASURE_TOKEN = "erasure-token-of-the-tests"
-AUDITOR = {"Authorization": f"Bearer {AUDIT_TOKEN}"}
-OPERATOR = {"Authorization": f"Bearer {ERASURE_TOKEN}"}
-
-
-def wrapped_key(database: Path, session_id: str) -> bytes:
-    """The session's key as it lies in the database; empty if it does not."""
-    with closing(sqlite3.connect(database)) as connection:
-        row = connection.execute(
-            "SELECT wrapped FROM session_keys WHERE session_id=?", [UUID(session_id).hex]
-        ).fetchone()
-    return b"" if row is None else bytes(row[0])
-
-
-def erased(service: RunningService, path: str, headers: dict[str, str] | None = None) -> None:
-    """Erases, again and again until nothing is left to be flushed."""
-    for _ in range(100):
-        status = service.client.delete(path, headers=headers).status_code
-        assert status in {202, 204}
-        if status == 204:
-            return
-    raise AssertionError("never flushed")
-
-
-def files_with(folder: Path, needle: bytes) -> list[str]:
-    return [path.name for path in folder.rglob("*") if path.is_file() and needle in path.read_bytes()]
+from ouija_es.domain.vocabulary import ErasedBy
+from tests.bytes_in_files import bytes_found
+from tests.flow.erasing import AUDITOR, ERASURE_TOKEN, OPERATOR, erased, erasures, wrapped_key
+from tests.service import ROOT, RunningService, environment
 
 
 def test_an_erased_session_is_gone_from_every_file_and_takes_no_question(tmp_path: Path) -> None:
@@ -42,10 +24,9 @@ def test_an_erased_session_is_gone_from_every_file_and_takes_no_question(tmp_pat
         session_id = asked["sessionId"]
         others += [service.ask("¿Y los otros?").json()["sessionId"] for _ in range(40)]
         key = wrapped_key(service.database, session_id)
-        assert key
-        assert files_with(tmp_path, key)
+        assert bytes_found(tmp_path, key)
         erased(service, f"/ouija/sessions/{session_id}")
-        assert files_with(tmp_path, key) == []
+        assert bytes_found(tmp_path, key) == []
         assert service.ask("¿Sigues ahí?", sessionId=session_id).status_code == 404
         assert service.ask("¿Sigues ahí?", sessionId=others[0]).status_code == 200
         history = service.client.get(f"/audit/sessions/{session_id}", headers=AUDITOR).json()
@@ -55,7 +36,7 @@ def test_an_erased_session_is_gone_from_every_file_and_takes_no_question(tmp_pat
         service.kill()
     with RunningService(tmp_path) as service:
         assert service.ask("¿Sigues ahí?", sessionId=session_id).status_code == 404
-        assert files_with(tmp_path, key) == []
+        assert bytes_found(tmp_path, key) == []
         assert wrapped_key(service.database, others[0])
 
 
@@ -69,12 +50,32 @@ def test_an_idempotency_key_of_an_erased_session_answers_410(tmp_path: Path) -> 
 
 def test_an_operator_erases_with_the_erasure_token_alone(tmp_path: Path) -> None:
     with RunningService(tmp_path, ERASURE_TOKEN=ERASURE_TOKEN) as service:
-        path = f"/audit/sessions/{service.ask('¿Quién soy?').json()['sessionId']}"
+        session_id = service.ask("¿Quién soy?").json()["sessionId"]
+        path = f"/audit/sessions/{session_id}"
         assert service.client.delete(path).status_code == 401
         assert service.client.delete(path, headers=AUDITOR).status_code == 401
+        assert wrapped_key(service.database, session_id)
         erased(service, path, OPERATOR)
-        unknown = "/audit/sessions/01a20c44-aad3-7919-a055-5fe584835337"
-        assert service.client.delete(unknown, headers=OPERATOR).status_code == 404
+        assert erasures(service.database, session_id) == [ErasedBy.OPERATOR]
+
+
+@pytest.mark.parametrize(
+    ("session_id", "problem"), [(str(uuid4()), "unknown-session"), ("not-an-id", "not-found"), ("", "not-found")]
+)
+def test_what_is_no_session_is_not_found(service: RunningService, session_id: str, problem: str) -> None:
+    refused = service.client.delete(f"/ouija/sessions/{session_id}")
+    assert refused.status_code == 404
+    assert refused.json()["type"] == f"urn:ouija-es:problem:{problem}"
+
+
+def test_many_erasures_of_one_session_at_once_are_one(tmp_path: Path) -> None:
+    with RunningService(tmp_path, ERASURE_TOKEN=ERASURE_TOKEN) as service:
+        session_id = service.ask("¿Quién soy?").json()["sessionId"]
+        paths = [(f"/ouija/sessions/{session_id}", {}), (f"/audit/sessions/{session_id}", OPERATOR)] * 4
+        with ThreadPoolExecutor(len(paths)) as pool:
+            list(pool.map(lambda it: erased(service, *it), paths))
+        assert len(erasures(service.database, session_id)) == 1
+        assert "ouija_erasures_total 1.0" in service.client.get("/metrics").text
 
 
 def test_while_somebody_reads_an_older_state_it_is_202_and_204_once_they_have_gone(tmp_path: Path) -> None:
@@ -86,3 +87,72 @@ def test_while_somebody_reads_an_older_state_it_is_202_and_204_once_they_have_go
             assert service.client.delete(path).status_code == 202
             assert service.client.delete(path).status_code == 202
         erased(service, path)
+
+
+def test_what_was_erased_just_before_a_kill_is_flushed_out_after_the_restart_unasked(tmp_path: Path) -> None:
+    with RunningService(tmp_path) as service:
+        session_id = service.ask("¿Quién soy?").json()["sessionId"]
+        key = wrapped_key(service.database, session_id)
+        with closing(sqlite3.connect(service.database)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT COUNT(*) FROM stored_events").fetchone()
+            assert service.client.delete(f"/ouija/sessions/{session_id}").status_code == 202
+            service.kill()
+            assert bytes_found(tmp_path, key)
+    with RunningService(tmp_path) as service:
+        while bytes_found(tmp_path, key):
+            time.sleep(0.05)
+        assert service.ask("¿Sigues ahí?", sessionId=session_id).status_code == 404
+        assert erasures(service.database, session_id) == [ErasedBy.HOLDER]
+
+
+def test_without_its_file_it_is_503_and_done_once_the_file_is_back(tmp_path: Path) -> None:
+    with RunningService(tmp_path) as service:
+        session_id = service.ask("¿Quién soy?").json()["sessionId"]
+        service.client.get(f"/audit/sessions/{session_id}", headers=AUDITOR).raise_for_status()
+        key = wrapped_key(service.database, session_id)
+        service.database.rename(tmp_path / "elsewhere.db")
+        refused = service.client.delete(f"/ouija/sessions/{session_id}")
+        assert refused.status_code == 503
+        assert int(refused.headers["retry-after"]) > 0
+        (tmp_path / "elsewhere.db").rename(service.database)
+        while service.client.delete(f"/ouija/sessions/{session_id}").status_code == 503:
+            time.sleep(0.2)
+        erased(service, f"/ouija/sessions/{session_id}")
+        assert bytes_found(tmp_path, key) == []
+        assert erasures(service.database, session_id) == [ErasedBy.HOLDER]
+
+
+def test_a_backup_that_is_made_meanwhile_holds_a_session_whole_or_erased(tmp_path: Path) -> None:
+    with RunningService(tmp_path / "data") as service:
+        sessions = [service.ask("¿Quién soy?").json()["sessionId"] for _ in range(60)]
+        copy = tmp_path / "copy.db"
+        command = [sys.executable, "-m", "ouija_es", "backup", str(copy)]
+        backup = subprocess.Popen(command, cwd=ROOT, env=environment(tmp_path / "data"), stdout=subprocess.DEVNULL)
+        for session_id in sessions:
+            erased(service, f"/ouija/sessions/{session_id}")
+        assert backup.wait(30) == 0
+        key_file = service.database.with_name("ouija.db.vault-key")
+        copy.with_name("copy.db.vault-key").write_bytes(key_file.read_bytes())
+        for session_id in sessions:
+            assert erasures(service.database, session_id) == [ErasedBy.HOLDER]
+            assert erasures(copy, session_id) in ([], [ErasedBy.HOLDER])
+
+
+def texts_bytes(database: Path, question_id: str) -> list[int]:
+    """The lengths of a question's sealed texts: of the question, then of the answer."""
+    with closing(sqlite3.connect(database)) as connection:
+        found = connection.execute(
+            "SELECT length(json_extract(CAST(state AS TEXT), '$.texts')) FROM stored_events "
+            "WHERE originator_id=? AND topic IN ('ouija.Asked.v1', 'ouija.Answered.v1') ORDER BY position",
+            [question_id.replace("-", "")],
+        )
+        return [row[0] for row in found]
+
+
+def test_short_questions_are_sealed_to_one_length(service: RunningService) -> None:
+    questions = ["¿", "¿Sí?", "¿Me quiere?", "¿Volveré a verla?"]
+    ids = [service.ask(question).json()["questionId"] for question in questions]
+    assert len({texts_bytes(service.database, it)[0] for it in ids}) == 1
+    longer = service.ask("¿Encontraré el amor? " * 20).json()["questionId"]
+    assert texts_bytes(service.database, longer)[0] > texts_bytes(service.database, ids[0])[0]

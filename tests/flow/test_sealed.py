@@ -2,7 +2,6 @@
 
 import base64
 import secrets
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from uuid import UUID
@@ -10,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from ouija_es.domain.events import Answered, AnsweredTexts, Asked, AskedTexts
+from tests.bytes_in_files import texts_found
 from tests.service import RunningService, providers
 from tests.store.history import open_log
 from tests.stubs import StubProviders
@@ -21,37 +21,6 @@ ADDRESSES = ["203.0.113.77", "2001:db8:5a5a::c0de"]
 def word() -> str:
     """Twelve small letters that stand nowhere else."""
     return "".join(secrets.choice("bdfghjklmpqrstvwxz") for _ in range(12))
-
-
-def base64_inside(raw: bytes, offset: int) -> bytes:
-    """The base64 of `raw` that begins `offset` bytes into a group of three, without what depends on its neighbours."""
-    encoded = base64.b64encode(bytes(offset) + raw)
-    return encoded[(0, 2, 3)[offset] : (len(encoded), -3, -2)[(offset + len(raw)) % 3]]
-
-
-def forms(text: str) -> Iterator[tuple[str, bytes]]:
-    """How a text may lie in a file: in one of these encodings, and each of those in hex or base64."""
-    for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
-        raw = text.encode(encoding)
-        yield encoding, raw
-        yield f"{encoding} in hex", raw.hex().encode()
-        for offset in range(3):
-            yield f"{encoding} in base64 at {offset}", base64_inside(raw, offset)
-
-
-def found(folder: Path, texts: list[str]) -> list[str]:
-    """Where any of the texts, which are in lower case, lies in any file."""
-    hits = []
-    for path in sorted(folder.rglob("*")):
-        content = path.read_bytes()
-        small = content.lower()
-        for text in texts:
-            hits += [
-                f"{text} in {path.name} as {form}"
-                for form, raw in forms(text)
-                if raw in (content if "base64" in form else small)
-            ]
-    return hits
 
 
 @pytest.mark.parametrize("needle", [word(), *ADDRESSES])
@@ -66,7 +35,7 @@ def test_the_search_finds_a_text_in_every_form(tmp_path: Path, needle: str) -> N
             (tmp_path / f"{encoding}{name}").write_bytes(secrets.token_bytes(50) + content + secrets.token_bytes(50))
     files = {path.name for path in tmp_path.iterdir()}
     assert len(files) == 3 * (4 + 9)
-    assert {hit.split(" ")[2] for hit in found(tmp_path, [needle])} == files
+    assert {hit.split(" ")[2] for hit in texts_found(tmp_path, [needle])} == files
 
 
 class Asked30:
@@ -131,7 +100,7 @@ def test_a_stopped_service_leaves_no_text_in_the_clear(folder: Path, stubs: Stub
         assert running.stop() == 0
         names = {path.name for path in folder.iterdir()}
         assert names == {"ouija.db", "ouija.db.lock", "ouija.db.vault-key", "ouija.db.ledger-key", "ouija.db.views"}
-        assert found(folder, asked.texts) == []
+        assert texts_found(folder, asked.texts) == []
         asked.assert_recorded(running.database)
 
 
@@ -139,14 +108,14 @@ def test_no_text_is_in_the_clear_while_it_runs_and_after_it_was_killed(folder: P
     with started(folder, stubs) as running:
         asked = Asked30(running, stubs)
         assert (folder / "ouija.db-wal").stat().st_size > 0
-        assert found(folder, asked.texts) == []
+        assert texts_found(folder, asked.texts) == []
         running.kill()
         names = {path.name for path in folder.iterdir()}
         assert {"ouija.db", "ouija.db-wal", "ouija.db-shm"} <= names
-        assert found(folder, asked.texts) == []
+        assert texts_found(folder, asked.texts) == []
     with started(folder, stubs) as running:
         again = Asked30(running, stubs)
-        assert found(folder, asked.texts + again.texts) == []
+        assert texts_found(folder, asked.texts + again.texts) == []
         running.stop()
         asked.assert_recorded(running.database)
 

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,17 @@ def test_an_ask_is_a_server_span_with_its_attempts_below(
     line = next(line for line in traced.log.splitlines() if answer.json()["questionId"] in line)
     assert f'"trace_id":"{trace_id}"' in line
     assert f'"span_id":"{server.span_id.hex()}"' in line
+
+
+def test_what_is_folded_after_a_commit_is_a_span_of_its_own(traced: RunningService, collector: Collector) -> None:
+    traced.ask("¿Y después?").raise_for_status()
+    recorded = traced.client.get("/dashboard").json()["position"]
+    while not (found := [it for it in collector.spans if attributes(it).get("ouija.position") == recorded]):
+        time.sleep(0.02)
+
+    assert [span.name for span in found] == ["project"]
+    assert found[0].parent_span_id == b""
+    assert 0 < attributes(found[0])["ouija.events"] <= recorded
 
 
 def test_the_caller_s_trace_goes_on_to_the_provider(

@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from ouija_es.resources.docs import FILES, accepts_gzip
+from ouija_es.resources.asset import accepts_gzip
+from ouija_es.resources.docs import FILES
 from tests.service import RunningService
 
 FOLDER = files("ouija_es") / "web" / "swagger_ui"

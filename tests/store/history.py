@@ -22,7 +22,9 @@ from ouija_es.domain.events import (
     AttemptSucceeded,
     Event,
     PolicyAdopted,
+    Sealed,
 )
+from ouija_es.fallback.course import Counts, Course
 from ouija_es.store.log import BreakerChange, EventLog, Recorded
 from ouija_es.store.mapper import to_event
 from ouija_es.store.vault import Vault
@@ -44,8 +46,13 @@ def documented_order() -> dict[str, set[str]]:
 
 def open_log(database: Path) -> EventLog:
     """The log of a database whose key file lies beside it."""
+    return EventLog(database, vault_of(database))
+
+
+def vault_of(database: Path) -> Vault:
+    """The vault of a database whose key file lies beside it."""
     key = database.with_name(database.name + ".vault-key").read_text(encoding="ascii").strip()
-    return EventLog(database, Vault(key_bytes(SecretStr(key))))
+    return Vault(key_bytes(SecretStr(key)))
 
 
 def streams_of(log: EventLog) -> dict[UUID, list[Recorded]]:
@@ -64,21 +71,34 @@ def streams_of(log: EventLog) -> dict[UUID, list[Recorded]]:
 
 
 def assert_whole(streams: Mapping[UUID, list[Recorded]], *, still_open: bool = False) -> None:
-    """Every stream is a process's policy, or a question from its Asked to its end, in the documented order.
+    """Every stream is a process's policy, a seal, or a question from its Asked to its end, in the documented order.
 
-    `still_open`: a question may also be on its way.
+    `still_open`: a question may also be on its way. What was decided about it is decided again from its events.
     """
     order = documented_order()
+    counts = Counts()
     for stream, history in streams.items():
         events = [it.event for it in history]
         if isinstance(events[0], PolicyAdopted):
             assert all(isinstance(event, BreakerChange) for event in events[1:])
             assert events[0].instance == stream
             continue
+        if isinstance(events[0], Sealed):
+            assert len(events) == 1
+            continue
         names = [START, *(type(event).__name__ for event in events)]
         for before, after in pairwise(names):
             assert after in order[before], f"{stream}: {names}"
         assert still_open or isinstance(events[-1], FINAL), f"{stream} is open: {names}"
+        course = Course(_policy(streams, events[0].instance), counts)
+        assert [it for event in events[1:] if (it := course.follow(event))] == [], f"{stream} is decided otherwise"
+    assert counts.undecidable == 0
+
+
+def _policy(streams: Mapping[UUID, list[Recorded]], instance: UUID) -> PolicyAdopted:
+    adopted = streams[instance][0].event
+    assert isinstance(adopted, PolicyAdopted)
+    return adopted
 
 
 def assert_recorded(body: Mapping[str, Any], log: EventLog) -> None:

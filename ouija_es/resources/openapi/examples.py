@@ -1,5 +1,7 @@
 """Examples: made by the types and functions that make the real bodies, with canned texts from the tables themselves."""
 
+import hashlib
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +10,13 @@ import msgspec
 import seeds
 from ouija_es import __version__
 from ouija_es.domain.attempts import Attempt
+from ouija_es.domain.events import Sealed
 from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider, Reason
+from ouija_es.projections.state import State
 from ouija_es.providers.canned import MODEL as CANNED_MODEL
 from ouija_es.resources.bodies import AnswerBody
 from ouija_es.resources.index import LINKS
+from ouija_es.resources.proof import proof_body
 
 Examples = dict[str, Any]
 
@@ -19,6 +24,16 @@ SESSION = UUID("01a20c44-add0-7941-add8-94a3a56aaba0")
 QUESTIONS = (UUID("01a20c44-add0-789b-816e-5ded60892a13"), UUID("01a20c44-addb-7af6-ab95-557b6cbe182d"))
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 GROQ_MODEL = "llama-3.1-8b-instant"
+
+PUBLIC_KEY = "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik"
+SEALED = Sealed(
+    at=datetime(2026, 1, 31, 12, tzinfo=UTC),
+    instance=UUID("01a20c44-aad3-7919-a055-5fe584835337"),
+    position=1308,
+    hash="6f1478912e3953ba0a1a13fc3ac5b93d63e6d73ae20aa355c87baf567e37b96d",
+    signature="NQbwbFxyHyXfbY1Z7ak1GSt2CBcC4_N25yXpd3RpghfM8nT7okaQ88dH9trR5GcTx8T_2MI9azLS-6CGrr-EAg",
+    public_key=PUBLIC_KEY,
+)
 
 LOVE = "¿Encontraré el amor?"
 LOVE_ANSWERED = "Lo que buscas ya camina hacia ti, despacio. Deja la puerta abierta y no cuentes los pasos."
@@ -99,6 +114,7 @@ def health() -> tuple[Examples, Examples]:
         "ollama": {"status": "degraded", "available": False, "error": "connection"},
         "groq": {"status": "ok", "available": True, "error": None},
         "projections": {"status": "ok", "lag": 0, "error": None},
+        "ledger": {"status": "ok", "sealedPosition": 1310, "error": None},
     }
     ok = {
         "status": "ok",
@@ -144,12 +160,21 @@ def dashboard() -> Examples:
             "ollama": unused,
             "database": {"totalResponses": 1, "byCategory": {"love": 1}},
         },
-        "eventStore": {"events": 7, "projected": 7, "lag": 0, "projectorStopped": False},
+        "eventStore": {"events": 7, "projected": 7, "lag": 0, "projectorStopped": False, "sealedPosition": 0},
         "answers": {"latency": {"p50Ms": 3, "p95Ms": 3, "p99Ms": 3}},
         "timeline": [{"at": "2026-01-31T12:00:00Z", "groq": 0, "ollama": 0, "database": 1}],
         "recent": [],
     }
     return {"started": example("After the first answer", body)}
+
+
+def proof() -> Examples:
+    """Bodies of GET /audit/proof before and after the first seal."""
+    state = State(position=7, ordinal=7, link=hashlib.sha256(b"the last link").digest())
+    new = msgspec.to_builtins(proof_body(state, PUBLIC_KEY))
+    state.position, state.sealed = 1310, SEALED
+    sealed = msgspec.to_builtins(proof_body(state, PUBLIC_KEY))
+    return {"sealed": example("Sealed up to position 1308", sealed), "new": example("Not sealed yet", new)}
 
 
 def status(*values: str) -> Examples:

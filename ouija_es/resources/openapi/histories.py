@@ -84,7 +84,7 @@ def _asked(texts: AskedTexts | bytes, *, opens_session: bool) -> Asked:
 
 
 def _started_groq() -> AttemptStarted:
-    return _started(1, Provider.GROQ, GROQ_MODEL, 3000, 6999, TierState(in_flight=0, requests_left=30))
+    return _started(1, Provider.GROQ, GROQ_MODEL, 3000, 6999, TierState(in_flight=0, requests_left=30, has_room=True))
 
 
 def _started(
@@ -155,15 +155,17 @@ def answered_by_table() -> list[Event]:
             time_left_ms=6988,
             status=429,
             retry_after_ms=30_000,
+            retryable=True,
+            shown=False,
         ),
         AttemptSkipped(
             **_stamp(12),
             provider=Provider.OLLAMA,
             reason=Reason.BREAKER_OPEN,
             time_left_ms=6988,
-            seen=TierState(in_flight=0, breaker=BreakerState.OPEN),
+            seen=TierState(in_flight=0, breaker=BreakerState.OPEN, has_room=True),
         ),
-        _started(12, Provider.DATABASE, CANNED_MODEL, 1000, 7988, TierState(in_flight=0)),
+        _started(12, Provider.DATABASE, CANNED_MODEL, 1000, 7988, TierState(in_flight=0, has_room=True)),
         AttemptSucceeded(
             **_stamp(13), provider=Provider.DATABASE, attempt=1, reason=None, duration_ms=0, model=CANNED_MODEL
         ),

@@ -1,8 +1,10 @@
 """The paths for those who operate the service: /metrics and /dashboard."""
 
+from ouija_es.resources.dashboard_page import FILES
 from ouija_es.resources.openapi import examples
-from ouija_es.resources.openapi.headers import TRACEPARENT, header_refs
+from ouija_es.resources.openapi.headers import IF_NONE_MATCH, TRACEPARENT, header_refs
 from ouija_es.resources.openapi.problems import Problem, problem_responses
+from ouija_es.resources.openapi.reading import files_of, with_head
 from ouija_es.resources.openapi.schemas import PREFIX, Schema
 
 SECURITY: list[dict[str, list[str]]] = [{}, {"metricsToken": []}, {"auditToken": []}]
@@ -24,7 +26,10 @@ def operation_paths(problems: dict[str, Problem]) -> Schema:
     """Path to path item."""
     text = {"schema": {"type": "string"}}
     metrics = {"text/plain": text, "application/openmetrics-text": text}
-    numbers = {"application/json": {"schema": {"$ref": PREFIX + "Dashboard"}, "examples": examples.dashboard()}}
+    numbers = {
+        "application/json": {"schema": {"$ref": PREFIX + "Dashboard"}, "examples": examples.dashboard()},
+        "text/html": text,
+    }
     return {
         "/metrics": {
             "get": {
@@ -40,21 +45,33 @@ def operation_paths(problems: dict[str, Problem]) -> Schema:
                 },
             }
         },
-        "/dashboard": {
-            "get": {
+        "/dashboard": with_head(
+            {
                 "operationId": "getDashboard",
                 "tags": ["operation"],
                 "summary": "The service in numbers",
+                "description": "JSON; where `Accept` prefers HTML a page that shows it, to anybody, as it holds no "
+                "numbers and asks for them, and for a token, itself.",
                 "security": SECURITY,
-                "parameters": [AS_OF, TRACEPARENT],
+                "parameters": [AS_OF, IF_NONE_MATCH, TRACEPARENT],
                 "responses": {
                     "200": _ok("The numbers.", numbers),
+                    "304": {"description": "The client has the page already.", "headers": header_refs("X-Trace-Id")},
                     **problem_responses(
                         problems, "MalformedRequest", "WrongToken", "TooManyWrongTokens", "NotFound", "StoreUnreadable"
                     ),
                 },
             }
-        },
+        ),
+        "/dashboard/{file}": with_head(
+            files_of(
+                "DashboardFile",
+                "What the dashboard's page loads",
+                FILES,
+                problem_responses(problems, "NotFound"),
+                tag="operation",
+            )
+        ),
     }
 
 

@@ -4,9 +4,10 @@ from ouija_es.resources.docs import FILES
 from ouija_es.resources.openapi import examples, histories
 from ouija_es.resources.openapi.asking import ask
 from ouija_es.resources.openapi.audit_lists import list_paths
-from ouija_es.resources.openapi.headers import IF_NONE_MATCH, TRACEPARENT, header_refs
+from ouija_es.resources.openapi.headers import TRACEPARENT, header_refs
 from ouija_es.resources.openapi.operation import operation_paths
 from ouija_es.resources.openapi.problems import Problem, problem_responses
+from ouija_es.resources.openapi.reading import files_of, kept, with_head
 from ouija_es.resources.openapi.schemas import PREFIX, Schema
 
 JSON = "application/json"
@@ -17,24 +18,16 @@ ERASURE: list[dict[str, list[str]]] = [{"erasureToken": []}]
 def paths(problems: dict[str, Problem]) -> Schema:
     """Path to path item."""
     return {
-        "/": _with_head(_index(problems)),
+        "/": with_head(_index(problems)),
         "/ouija/ask": {"post": ask(problems)},
-        **{path: _with_head(get) for path, get in _health(problems).items()},
+        **{path: with_head(get) for path, get in _health(problems).items()},
         **operation_paths(problems),
         "/ouija/sessions/{sessionId}": {"delete": _erase(problems, "eraseSession", "ouija")},
+        "/audit/proof": with_head(_proof(problems)),
         **list_paths(problems),
         **_audit(problems),
-        **{path: _with_head(get) for path, get in _docs(problems).items()},
+        **{path: with_head(get) for path, get in _docs(problems).items()},
     }
-
-
-def _with_head(get: Schema) -> Schema:
-    """GET, and HEAD as GET without bodies."""
-    responses = {
-        status: {key: value for key, value in response.items() if key != "content"}
-        for status, response in get["responses"].items()
-    }
-    return {"get": get, "head": {**get, "operationId": f"head{get['operationId'][3:]}", "responses": responses}}
 
 
 def _health(problems: dict[str, Problem]) -> Schema:
@@ -117,6 +110,21 @@ def _audit(problems: dict[str, Problem]) -> Schema:
     }
 
 
+def _proof(problems: dict[str, Problem]) -> Schema:
+    return {
+        "operationId": "getProof",
+        "tags": ["audit"],
+        "summary": "The ledger's head and its last seal",
+        "description": "Keep it elsewhere: whoever has it can tell later whether the log is the same up to there.",
+        "security": [],
+        "parameters": [TRACEPARENT],
+        "responses": {
+            "200": _json("The head.", "Proof", examples.proof()),
+            **problem_responses(problems),
+        },
+    }
+
+
 def _erase(problems: dict[str, Problem], name: str, tag: str, *errors: str, **more: object) -> Schema:
     headers = header_refs("X-Trace-Id")
     return {
@@ -148,45 +156,12 @@ def _index(problems: dict[str, Problem]) -> Schema:
 
 
 def _docs(problems: dict[str, Problem]) -> Schema:
-    media_types = sorted({media_type.partition(";")[0] for media_type in FILES.values()})
-    file = {
-        "name": "file",
-        "in": "path",
-        "required": True,
-        "description": "The file's name.",
-        "schema": {"type": "string", "enum": list(FILES)},
-        "example": next(iter(FILES)),
-    }
     return {
-        "/api/openapi.json": _kept("OpenApi", "This document", [JSON], problem_responses(problems), {"type": "object"}),
-        "/api/docs": _kept("Docs", "This document for people: Swagger UI", ["text/html"], problem_responses(problems)),
-        "/api/docs/{file}": _kept(
-            "DocsFile", "What that page loads", media_types, problem_responses(problems, "NotFound"), parameters=[file]
+        "/api/openapi.json": kept("OpenApi", "This document", [JSON], problem_responses(problems), {"type": "object"}),
+        "/api/docs": kept("Docs", "This document for people: Swagger UI", ["text/html"], problem_responses(problems)),
+        "/api/docs/{file}": files_of(
+            "DocsFile", "What that page loads", FILES, problem_responses(problems, "NotFound")
         ),
-    }
-
-
-def _kept(
-    name: str,
-    summary: str,
-    media_types: list[str],
-    errors: Schema,
-    schema: Schema | None = None,
-    parameters: list[Schema] | None = None,
-) -> Schema:
-    """Something that clients may keep."""
-    headers = header_refs("X-Trace-Id", "ETag", "Cache-Control")
-    content = {media_type: {"schema": schema or {"type": "string"}} for media_type in media_types}
-    return {
-        "operationId": f"get{name}",
-        "tags": ["description"],
-        "summary": summary,
-        "parameters": [*(parameters or []), IF_NONE_MATCH, TRACEPARENT],
-        "responses": {
-            "200": {"description": f"{summary}.", "headers": headers, "content": content},
-            "304": {"description": "The client has it already.", "headers": headers},
-            **errors,
-        },
     }
 
 

@@ -2,28 +2,43 @@
 
 import inspect
 import re
-from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
-from uuid import UUID
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from ouija_es.domain import vocabulary
 from ouija_es.domain.attempts import Attempt
-from ouija_es.domain.events import TOPICS, BreakerClosed, BreakerHalfOpened, BreakerOpened, Erased, PolicyAdopted
-from ouija_es.domain.vocabulary import Reason
-from ouija_es.errors import FieldError
+from ouija_es.domain.events import (
+    TOPICS,
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+    Erased,
+    PolicyAdopted,
+    Sealed,
+)
 from ouija_es.resources.ask import QUESTION_LIMIT, AskRequest
 from ouija_es.resources.bodies import AnswerBody
 from ouija_es.resources.openapi.fields import FIELDS
+from ouija_es.resources.openapi.shapes import (
+    Dashboard,
+    Health,
+    Index,
+    Live,
+    Problem,
+    Proof,
+    Ready,
+    SessionHistory,
+    SessionPage,
+    StreamDelta,
+    StreamDiscard,
+)
 from ouija_es.store.cloudevents import CloudEvent
 
 Schema = dict[str, Any]
 
 PREFIX = "#/components/schemas/"
-Count = Annotated[int, Meta(ge=0)]
 
 # What is left after str.strip() begins and ends with neither space nor control character, and holds no control
 # character but tab and newline. Written out, as \s is not the same everywhere; the length stands in the pattern, as
@@ -34,144 +49,11 @@ _SOLID = f"[^{_CONTROL}{_SPACE}]"
 QUESTION_PATTERN = f"^[{_SPACE}]*{_SOLID}([^{_CONTROL}]{{0,{QUESTION_LIMIT - 2}}}{_SOLID})?[{_SPACE}]*$"
 
 
-class Problem(TypedDict):
-    """An error (RFC 9457)."""
-
-    type: str
-    title: str
-    status: Annotated[int, Meta(ge=400, le=599)]
-    detail: str
-    traceId: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-    errors: NotRequired[list[FieldError]]
-
-
-class Index(TypedDict):
-    """What this is, and where to go."""
-
-    name: Literal["ouija_es"]
-    version: str
-    links: dict[str, str]
-
-
-class DatabaseCheck(TypedDict):
-    """The event store and the table of canned answers."""
-
-    status: Literal["ok", "error"]
-    count: Count
-    error: str | None
-
-
-class ProviderCheck(TypedDict):
-    """A model provider, by the evidence of the last questions."""
-
-    status: Literal["ok", "degraded"]
-    available: bool | None
-    error: Reason | None
-
-
-class ProjectionsCheck(TypedDict):
-    """The numbers that are folded from the log."""
-
-    status: Literal["ok", "error"]
-    lag: int
-    error: str | None
-
-
-class HealthChecks(TypedDict):
-    """One entry per dependency."""
-
-    database: DatabaseCheck
-    ollama: ProviderCheck
-    groq: ProviderCheck
-    projections: ProjectionsCheck
-
-
-class Health(TypedDict):
-    """The service's health."""
-
-    status: Literal["ok", "critical"]
-    timestamp: datetime
-    version: str
-    environment: Literal["development", "test", "production"]
-    commit: str | None
-    checks: HealthChecks
-
-
-class Dashboard(TypedDict):
-    """The service in numbers. With `as_of`, what only the process knows is null."""
-
-    timestamp: datetime
-    position: int
-    totals: dict[str, Any]
-    services: dict[str, Any]
-    eventStore: dict[str, Any]
-    answers: dict[str, Any]
-    timeline: list[dict[str, Any]]
-    recent: list[dict[str, Any]]
-
-
-class Live(TypedDict):
-    """The process runs."""
-
-    status: Literal["ok"]
-
-
-class Ready(TypedDict):
-    """Whether the process answers."""
-
-    status: Literal["ok", "starting", "draining"]
-
-
-class QuestionHistory(TypedDict):
-    """A question with all that happened to it."""
-
-    questionId: UUID
-    sessionId: UUID
-    erased: bool
-    events: list[dict[str, Any]]
-
-
-class SessionHistory(TypedDict):
-    """A session's questions, oldest first."""
-
-    sessionId: UUID
-    questions: list[QuestionHistory]
-
-
-class SessionSummary(TypedDict):
-    """A session."""
-
-    sessionId: UUID
-    openedAt: datetime
-    lastAt: datetime
-    questions: Count
-    erasedAt: datetime | None
-
-
-class SessionPage(TypedDict):
-    """Some sessions, newest first."""
-
-    sessions: list[SessionSummary]
-    next: str | None
-
-
-class StreamDelta(TypedDict):
-    """A piece of a streamed answer."""
-
-    text: str
-
-
-class StreamDiscard(TypedDict):
-    """The pieces so far are void."""
-
-    reason: Reason
-
-
 BODIES: tuple[type, ...] = (
     *(AnswerBody, Problem, Index, Health, Dashboard, Live, Ready, SessionHistory, StreamDelta, StreamDiscard),
-    *(SessionPage, CloudEvent),
+    *(SessionPage, CloudEvent, Proof),
 )
-OF_NO_QUESTION = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed, Erased)
+OF_NO_QUESTION = (PolicyAdopted, BreakerOpened, BreakerHalfOpened, BreakerClosed, Erased, Sealed)
 EVENTS = {topic: event for topic, event in TOPICS.items() if event not in OF_NO_QUESTION}
 """What can stand in a question's history; the others stand in the stream of the process they happened in."""
 STREAMED: dict[str, type] = {
@@ -264,7 +146,7 @@ def _described(name: str, schema: Schema) -> Schema:
         property_.pop("title", None)
         if field == "texts":  # opened by the audit API, or null; never sealed as in the log
             property_["anyOf"] = [{"type": "null"} if "contentEncoding" in it else it for it in property_["anyOf"]]
-        if field in ("at", "timestamp"):
+        if field in ("at", "timestamp", "sealedAt"):
             property_["format"] = "date-time"
         if text := FIELDS.get(f"{name}.{field}", FIELDS.get(field)):
             property_["description"] = text

@@ -1,0 +1,1 @@
+"""What watches the service: configuration, rules, dashboard. No part of the package."""

@@ -1,0 +1,1 @@
+"""The Grafana dashboard, its generator and its provisioning."""
