@@ -18,6 +18,7 @@ SEAL_EVENTS = 1_000
 SEAL_SECONDS = 10.0
 LOOK_SECONDS = 1.0
 APPEND_SECONDS = 10.0
+AGAIN_SECONDS = 0.05
 
 log = structlog.get_logger()
 
@@ -38,6 +39,7 @@ class Sealer:
         self._clock = clock
         self._instance = instance
         self._wake = asyncio.Event()
+        self._one = asyncio.Lock()
         self._told = False
 
     def look(self) -> None:
@@ -57,8 +59,21 @@ class Sealer:
             if (woken or self._clock.monotonic() - sealed_at >= SEAL_SECONDS) and await self.seal():
                 sealed_at = self._clock.monotonic()
 
-    async def seal(self, seconds: float = APPEND_SECONDS) -> bool:
+    async def finish(self, seconds: float) -> None:
+        """The last seal of a process, if it can be had so soon."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    if await self.seal() or self._projector.stopped_at is not None:
+                        return
+                    await asyncio.sleep(AGAIN_SECONDS)
+
+    async def seal(self) -> bool:
         """Seals what is new; False if that has to be tried again."""
+        async with self._one:
+            return await self._seal()
+
+    async def _seal(self) -> bool:
         state = self._projector.state
         if state.mismatch is not None:
             self._refuse(state.mismatch.position, state.mismatch.what)
@@ -69,7 +84,7 @@ class Sealer:
             return True
         seal = self._key.seal(state.position, state.link, self._clock.now(), self._instance)
         try:
-            await self._recorder.append([to_row(uuid7(), 1, seal)], seconds=seconds)
+            await self._recorder.append([to_row(uuid7(), 1, seal)], seconds=APPEND_SECONDS)
         except StoreUnavailable:
             return False
         log.info("ledger sealed", position=seal.position, hash=seal.hash)

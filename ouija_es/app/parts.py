@@ -148,11 +148,11 @@ class Parts:
         await self.streams.drain()
         await self.recovery.drain()
         await self._instance_stream.drain(DRAIN_SECONDS)
+        await self.sealer.finish(DRAIN_SECONDS)
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self.sealer.seal(DRAIN_SECONDS)
         await self.recorder.close()
         await self.projector.close()
         await asyncio.to_thread(self.event_log.close)
