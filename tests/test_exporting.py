@@ -163,13 +163,16 @@ def test_an_export_beside_a_running_service_goes_on_where_it_ended(folder: Path,
             service.ask("hola").raise_for_status()
             done(folder, "audit", "export", file)
             done(folder, "audit", "export", packed, "--gzip")
-        whole = run(folder, "audit", "export")
-        assert file.read_bytes() == whole.stdout
-        assert gzip.decompress(packed.read_bytes()) == whole.stdout
-        assert rows_of(whole.stdout) == rows_in(folder)
-        before = packed.read_bytes()
-        assert done(folder, "audit", "export", file).startswith("0 events, head ")
-        assert gzip.decompress(before) == whole.stdout
+        began = file.read_bytes()
+        service.stop()
+    done(folder, "audit", "export", file)
+    done(folder, "audit", "export", packed)
+    whole = run(folder, "audit", "export").stdout
+    assert rows_of(whole) == rows_in(folder)
+    assert file.read_bytes() == gzip.decompress(packed.read_bytes()) == whole
+    assert len(began) > 0
+    assert whole.startswith(began)
+    assert done(folder, "audit", "export", file).startswith("0 events, head ")
 
 
 def test_pieces_make_a_whole(origin: Origin, folder: Path) -> None:

@@ -84,11 +84,11 @@ def test_a_session_says_when_it_was_and_whether_it_is_erased(tmp_path: Path) -> 
         (before,), _ = sessions(service)
         service.client.delete(f"/ouija/sessions/{session}").raise_for_status()
         (after,), _ = sessions(service)
-        events = [it.state for it in stored(service)]
+        at = {row.topic: json.loads(row.state)["at"] for row in stored(service)}
     assert before.keys() == {"sessionId", "openedAt", "lastAt", "questions", "erasedAt"}
-    assert before["openedAt"] == before["lastAt"] == json.loads(events[1])["at"]
+    assert before["openedAt"] == before["lastAt"] == at["ouija.Asked.v1"]
     assert before["erasedAt"] is None
-    assert after == before | {"erasedAt": json.loads(events[-1])["at"]}
+    assert after == before | {"erasedAt": at["ouija.Erased.v1"]}
 
 
 def test_an_older_page_stays_the_same_while_newer_sessions_come(tmp_path: Path) -> None:
@@ -107,7 +107,8 @@ def test_an_older_page_stays_the_same_while_newer_sessions_come(tmp_path: Path) 
 def test_every_row_is_a_cloudevent_by_the_specification_s_own_library(service: RunningService) -> None:
     rows = stored(service)
     lines = get(service, "/audit/events").raise_for_status().content.splitlines(keepends=True)
-    assert len(lines) == len(rows) > 5 * SESSIONS
+    del lines[len(rows) :]  # the service may have sealed the log meanwhile
+    assert len(rows) > 5 * SESSIONS
     for line, row in zip(lines, rows, strict=True):
         event = JSONFormat().read(None, line)
         assert event.get_specversion() == "1.0"
@@ -142,18 +143,19 @@ def test_following_the_link_gives_the_whole_log_once(service: RunningService, li
         assert response.content.count(b"\n") <= limit
         found += response.content
         address = response.links.get("next", {}).get("url", "")
-    assert found == whole
+    assert found.startswith(whole)  # the service may have sealed the log meanwhile
 
 
 def test_behind_the_end_there_is_nothing_yet_and_then_what_was_added(service: RunningService) -> None:
     head = stored(service)[-1].position
-    for beyond in (head, head + 1_000, 2**63 - 1):
+    for beyond in (head + 1_000, 2**63 - 1):
         response = get(service, "/audit/events", after=beyond)
         assert (response.status_code, response.content) == (200, b"")
         assert "next" not in response.links
     service.opened.append(ask(service))
     added = [from_line(line) for line in get(service, "/audit/events", after=head).content.splitlines()]
-    assert added == stored(service)[head:]
+    assert added == stored(service)[head : head + len(added)]
+    assert "ouija.Answered.v1" in {row.topic for row in added}
 
 
 def test_texts_stay_sealed(service: RunningService) -> None:
@@ -167,7 +169,7 @@ def test_what_is_damaged_is_told_as_it_is_stored(tmp_path: Path) -> None:
             other.execute("UPDATE stored_events SET state=X'00ff0a' WHERE position=3")
             other.commit()
         lines = get(service, "/audit/events").raise_for_status().content.splitlines()
-        rows = stored(service)
+        rows = stored(service)[: len(lines)]
         with closing(sqlite3.connect(service.database)) as other:
             other.execute("UPDATE stored_events SET link='' WHERE position=4")
             other.commit()
