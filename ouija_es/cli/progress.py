@@ -1,19 +1,16 @@
 """How far a long command has come, for whoever watches it at a terminal."""
 
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
-def progress(total: int, unit: str) -> Callable[[int], None]:
-    """Rewrites one line of stderr with each call; at `total` it is cleared. Without a terminal nothing is written."""
-    started_at = time.monotonic()
+@contextmanager
+def progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr for as long as the block runs; nothing without a terminal. To be called with the events done.
 
-    def show(done: int) -> None:
-        if sys.stderr.isatty():
-            a_second = done / max(0.001, time.monotonic() - started_at)
-            line = f"\r{done:,} of {total:,} {unit} ({100 * done // max(1, total)} %), {a_second:,.0f} a second"
-            sys.stderr.write(line if done < total else "\r\x1b[K")
-            sys.stderr.flush()
+    `total` is None if nobody knows it.
+    """
+    from tqdm import tqdm  # type: ignore[import-untyped] # it brings no types
 
-    return show
+    with tqdm(total=total, unit=" events", unit_scale=True, leave=False, disable=None) as bar:
+        yield lambda done: bar.update(done - bar.n)

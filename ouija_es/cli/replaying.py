@@ -21,7 +21,8 @@ def replay(options: argparse.Namespace, settings: Settings) -> int:
         raise StartError(f"there is no database: {settings.database_path}")
     with log_rows(settings.database_path) as log:
         if options.session is None:
-            replayed = replay_all(log, progress(log.head(), "events"))
+            with progress(log.head()) as show:
+                replayed = replay_all(log, show)
         else:
             replayed = replay_session(log, options.session)
     if options.session is not None and not replayed.questions:

@@ -132,15 +132,14 @@ def _told(source: "Database | Export | Service") -> "list[Head]":
 
 def _watched(source: "Database | Export | Service") -> "Iterator[Sequence[LogRow]]":
     """The rows; on a terminal with a progress bar."""
-    if not sys.stderr.isatty():
-        yield from source.batches()
-        return
-    from tqdm import tqdm  # type: ignore[import-untyped] # it brings no types
+    from ouija_es.cli.progress import progress
 
-    with tqdm(total=source.total, unit=" events", unit_scale=True, leave=False) as bar:
+    done = 0
+    with progress(source.total) as show:
         for batch in source.batches():
             yield batch
-            bar.update(len(batch))
+            done += len(batch)
+            show(done)
 
 
 def _tell(report: "Report", origin: str) -> None:
