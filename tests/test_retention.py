@@ -28,8 +28,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 async def test_the_last_question_counts_not_the_first(house: House) -> None:
     old = await house.session(days_ago(90), days_ago(31))
-    just_old = await house.session(days_ago(30.001))
-    just_young = await house.session(days_ago(29.999))
+    just_old = await house.session(days_ago(30.05))
+    just_young = await house.session(days_ago(29.95))
     revived = await house.session(days_ago(90), days_ago(29))
     fresh = await house.session(NOW)
 

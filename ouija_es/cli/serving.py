@@ -20,8 +20,8 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
 
     del options
     # Once stopped, uvicorn raises the signal again for whoever handled it before: that is here, and means success.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
     configure_logs(settings.log_level, settings.effective_log_format)
     readiness = Readiness()
 
@@ -48,3 +48,10 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
     gc.freeze()  # what is built by now stays
     server.run()
     return 0 if server.started else 1
+
+
+def _end(*_: object) -> None:
+    # The interpreter takes its handlers away as it ends: a second signal then would look like a kill.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(0)
