@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     retention_days: WholeNumber = Field(
         0, description="texts are erased so many days after their session's last question; `0` keeps them for ever"
     )
-    commit: Annotated[str, Field(pattern=r"^[\w.-]{0,64}$")] = Field(
+    commit: Annotated[str, Field(pattern=r"^[0-9A-Za-z_.-]{0,64}$")] = Field(
         "", description="the commit that runs, shown by /health; by default what Koyeb or Railway say they deployed"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")

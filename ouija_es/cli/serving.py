@@ -11,6 +11,8 @@ from ouija_es.config import Settings
 
 def serve(options: argparse.Namespace, settings: Settings) -> int:
     """Serves until a signal comes, then finishes what is in flight."""
+    # What a start makes stays: nothing of it is worth looking through for garbage.
+    gc.disable()
     # Imported here: the other commands do not need a web server, and are there sooner.
     import uvicorn
 
@@ -30,8 +32,6 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
             readiness.draining = True
             super().handle_exit(sig, frame)
 
-    # Thousands of objects live as long as an ask does; the default thresholds look through all others at each of them.
-    gc.set_threshold(10_000, 20, 50)
     server = Server(
         uvicorn.Config(
             create_app(settings, readiness),
@@ -45,7 +45,10 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
             timeout_graceful_shutdown=round(settings.answer_deadline_seconds) + 1,
         )
     )
-    gc.freeze()  # what is built by now stays
+    gc.freeze()
+    # Thousands of objects live as long as an ask does: the default thresholds look through them again and again.
+    gc.set_threshold(10_000, 20, 50)
+    gc.enable()
     server.run()
     return 0 if server.started else 1
 

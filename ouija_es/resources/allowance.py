@@ -5,21 +5,25 @@ memory is bounded whatever the limit; of too many clients the one seen longest a
 """
 
 import math
+from typing import TYPE_CHECKING
 
-from throttled import MemoryStore, RateLimiterRegistry, RateLimiterType, per_min
-from throttled.rate_limiter import BaseRateLimiter, RateLimitState
+if TYPE_CHECKING:
+    from throttled.rate_limiter import BaseRateLimiter, RateLimitState
 
 CLIENTS = 16_384
 """Clients remembered at once: at most some 7 MB."""
 
 
-def allowance(per_minute: int, clients: int = CLIENTS) -> BaseRateLimiter:
+def allowance(per_minute: int, clients: int = CLIENTS) -> "BaseRateLimiter":
     """Its `limit(key)` takes one from the allowance of a client."""
+    # A twentieth of a start's processor time, which whoever asks for its health need not wait for.
+    from throttled import MemoryStore, RateLimiterRegistry, RateLimiterType, per_min  # noqa: PLC0415
+
     gcra = RateLimiterRegistry.get(RateLimiterType.GCRA.value)
     return gcra(per_min(per_minute), MemoryStore(options={"MAX_SIZE": clients}))
 
 
-def headers(state: RateLimitState) -> dict[str, str]:
+def headers(state: "RateLimitState") -> dict[str, str]:
     """Those of draft-ietf-httpapi-ratelimit-headers-06; the reset is in whole seconds, until it is full again."""
     return {
         "RateLimit-Limit": str(state.limit),
@@ -28,6 +32,6 @@ def headers(state: RateLimitState) -> dict[str, str]:
     }
 
 
-def retry_after_seconds(state: RateLimitState) -> int:
+def retry_after_seconds(state: "RateLimitState") -> int:
     """Whole seconds after which one more passes."""
     return max(1, math.ceil(state.retry_after))

@@ -2,7 +2,8 @@
 
 import hmac
 from collections import Counter
-from typing import NoReturn
+from functools import cached_property
+from typing import TYPE_CHECKING, NoReturn
 
 import falcon
 import structlog
@@ -12,6 +13,9 @@ from pydantic import SecretStr
 from ouija_es.errors import TooManyWrongTokens, WrongToken
 from ouija_es.resources.allowance import allowance, headers, retry_after_seconds
 from ouija_es.resources.client import client_address, limit_key
+
+if TYPE_CHECKING:
+    from throttled.rate_limiter import BaseRateLimiter
 
 WRONG_TOKENS_PER_MINUTE = 10
 
@@ -28,8 +32,13 @@ class WrongTokens:
 
     def __init__(self, proxy_hops: int, *, per_minute: int = WRONG_TOKENS_PER_MINUTE) -> None:
         self._proxy_hops = proxy_hops
-        self._limiter = allowance(per_minute)
+        self._per_minute = per_minute
         self._refused: Counter[str] = Counter()
+
+    @cached_property
+    def _limiter(self) -> "BaseRateLimiter":
+        """Made for the first wrong token."""
+        return allowance(self._per_minute)
 
     def refuse(self, req: Request, name: str) -> NoReturn:
         """Raises WrongToken, or TooManyWrongTokens. `name`: the kind of token that is wanted."""
