@@ -15,7 +15,7 @@ from tests.bytes_in_files import bytes_found
 from tests.flow.erasing import erased, erasures, plain_key, wrapped_key
 from tests.service import RunningService
 
-ROUNDS = 30
+ROUNDS = 12
 SESSIONS = 12
 
 
