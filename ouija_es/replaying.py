@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
-
 from ouija_es.domain.events import (
     FINAL,
     TOPIC_OF,
@@ -21,7 +19,7 @@ from ouija_es.domain.events import (
 )
 from ouija_es.fallback.course import Counts, Course, Difference
 from ouija_es.store.ledger import LogRow
-from ouija_es.store.mapper import UnreadableEvent, to_event
+from ouija_es.store.mapper import UnreadableEvent, decoded
 from ouija_es.store.rows import LogRows
 
 _ATTEMPTS = (AttemptStarted, AttemptFailed, AttemptSkipped, AttemptSucceeded)
@@ -118,6 +116,6 @@ def replay_session(log: LogRows, session_id: UUID) -> Replay:
 
 def _event(row: LogRow) -> Event:
     try:
-        return to_event(StoredEvent("", row.version, row.topic, row.state))
+        return decoded(row.topic, row.state)
     except UnreadableEvent as error:
         raise UnreadableEvent(f"the event at position {row.position} cannot be read") from error

@@ -4,6 +4,7 @@ A file a group of commands; what a command needs is imported when it runs.
 """
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ Command = Callable[[argparse.Namespace, Settings], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     os.umask(0o077)  # what is written here tells about people
+    gc.set_threshold(100_000, 50, 100)  # a pass over the log holds thousands of rows at a time, and no garbage
     options = _parser().parse_args(arguments)
     command: Command = options.command
     try:

@@ -4,15 +4,13 @@ import struct
 from collections.abc import Iterable
 from datetime import datetime
 
-from eventsourcing.persistence import StoredEvent
-
 from ouija_es.errors import OuijaError
 from ouija_es.projections.sessions import SessionChanges, SessionRow
 from ouija_es.projections.state import State, decode, encode
 from ouija_es.projections.views import Checkpoint, Views, checkpoint_of
 from ouija_es.projections.witness import Witness
 from ouija_es.store.ledger import LogRow
-from ouija_es.store.mapper import UnreadableEvent, to_event
+from ouija_es.store.mapper import UnreadableEvent, decoded
 
 CHECKPOINT_EVENTS = 10_000
 
@@ -45,7 +43,7 @@ class Folding:
         state = self.state
         for row in rows:
             try:
-                event = to_event(StoredEvent("", row.version, row.topic, row.state))
+                event = decoded(row.topic, row.state)
             except UnreadableEvent as error:
                 raise PoisonEvent(row.position) from error
             if until is not None and event.at > until:

@@ -20,6 +20,7 @@ from ouija_es.domain.vocabulary import Category, Language, Personality, Provider
 
 KEPT = 30
 SLOT_MINUTES = 5
+_SLOT = timedelta(minutes=SLOT_MINUTES)
 SLOTS = 288
 """A day of them."""
 
@@ -85,8 +86,9 @@ class Recent(msgspec.Struct):
 
     def _slot(self, at: datetime) -> Slot:
         # Times go back a little where clocks do: such an answer counts in the newest slot.
+        if self.slots and at < self.slots[-1].at + _SLOT:
+            return self.slots[-1]
         start = at - timedelta(minutes=at.minute % SLOT_MINUTES, seconds=at.second, microseconds=at.microsecond)
-        if not self.slots or self.slots[-1].at < start:
-            self.slots.append(Slot(start))
-            del self.slots[:-SLOTS]
+        self.slots.append(Slot(start))
+        del self.slots[:-SLOTS]
         return self.slots[-1]

@@ -8,14 +8,12 @@ from contextlib import closing
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 
-from eventsourcing.persistence import StoredEvent
-
 from ouija_es.errors import OuijaError, StartError
 from ouija_es.store.cloudevents import NotALine, from_line
 from ouija_es.store.exporting import GZIP_MAGIC, UNREADABLE_GZIP, Head
 from ouija_es.store.keys import VAULT_FINGERPRINT
 from ouija_es.store.ledger import GENESIS, LogRow, link_of
-from ouija_es.store.mapper import UnreadableEvent, to_event
+from ouija_es.store.mapper import UnreadableEvent, decoded
 from ouija_es.store.sqlite import TABLES
 from ouija_es.store.vault_file import WrappedKeys
 
@@ -79,7 +77,7 @@ class ExportedRows:
         if link_of(self.head.link, expected, row) != row.link:
             raise self.damaged(f"position {row.position} is not what its link was made of")
         try:
-            to_event(StoredEvent("", row.version, row.topic, row.state))
+            decoded(row.topic, row.state)
         except UnreadableEvent as error:
             raise self.damaged(f"position {row.position} is no event that this version knows") from error
 

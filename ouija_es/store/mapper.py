@@ -35,9 +35,17 @@ def to_row(stream: UUID, version: int, event: Event, key: SealingKey | None = No
 def to_event(row: StoredEvent) -> Event:
     """The event of a row, its texts still sealed. Raises UnreadableEvent."""
     try:
-        return _decoders[row.topic].decode(row.state)
-    except (KeyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return decoded(row.topic, row.state)
+    except UnreadableEvent as error:
         raise UnreadableEvent(f"{row.topic} at version {row.originator_version} of {row.originator_id}") from error
+
+
+def decoded(topic: str, state: bytes) -> Event:
+    """The event of a row's topic and state, its texts still sealed. Raises UnreadableEvent."""
+    try:
+        return _decoders[topic].decode(state)
+    except (KeyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableEvent(topic) from error
 
 
 def opened(stream: UUID, version: int, event: Event, key: SealingKey) -> Event:

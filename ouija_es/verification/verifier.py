@@ -4,11 +4,9 @@ import struct
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from eventsourcing.persistence import StoredEvent
-
 from ouija_es.domain.events import FINAL, TOPIC_OF, Erased, Sealed
 from ouija_es.store.ledger import GENESIS, LogRow, link
-from ouija_es.store.mapper import UnreadableEvent, to_event
+from ouija_es.store.mapper import UnreadableEvent, decoded
 from ouija_es.store.seals import Links, flaw
 from ouija_es.verification.diagnosis import diagnose
 from ouija_es.verification.findings import Head, Kind, Report, Wrong
@@ -67,7 +65,7 @@ class Verifier:
 
     def _look_at_seal(self, row: LogRow) -> None:
         try:
-            event = to_event(StoredEvent("", row.version, row.topic, row.state))
+            event = decoded(row.topic, row.state)
         except UnreadableEvent as error:
             raise Wrong(Kind.BAD_SEAL, row.position, f"it cannot be read, {self._since()}") from error
         if not isinstance(event, Sealed):
