@@ -120,6 +120,7 @@ def test_answers_go_on_as_soon_as_there_is_room(disk: Path) -> None:
     log.close()
 
 
+@pytest.mark.deep
 def test_what_a_full_disk_does_not_take_is_not_erased_and_is_once_there_is_room(disk: Path) -> None:
     ballast = disk / "ballast"
     ballast.write_bytes(bytes(BALLAST_BYTES))

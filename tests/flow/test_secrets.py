@@ -227,7 +227,7 @@ class Visit:
             yield path, client.get(path).raise_for_status().content
 
 
-@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("form", ["json", pytest.param("console", marks=pytest.mark.deep)])
 def test_nothing_that_was_planted_is_printed_counted_traced_or_told(
     tmp_path: Path, stubs: StubProviders, form: str
 ) -> None:

@@ -46,6 +46,7 @@ def test_prometheus_takes_its_configuration_and_rules(promtool: str) -> None:
     run(promtool, "check", "rules", *RULE_FILES)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("path", RULE_TESTS, ids=lambda it: it.stem)
 def test_the_rules_do_what_their_tests_say(promtool: str, path: Path) -> None:
     run(promtool, "test", "rules", path)

@@ -88,6 +88,7 @@ def test_the_kinds_of_tokens_share_one_allowance() -> None:
         OperatorTokens(metrics, audit).check(request(right))
 
 
+@pytest.mark.deep
 def test_a_hundred_thousand_addresses_are_not_remembered() -> None:
     wrong = WrongTokens(0)
     token = BearerToken("audit", SecretStr(AUDIT), wrong)

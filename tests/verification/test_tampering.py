@@ -119,6 +119,7 @@ def test_a_row_that_was_put_in(database: Path, log: list[LogRow]) -> None:
             assert wrong.kind is Kind.INSERTED or like.topic == SEALED, wrong
 
 
+@pytest.mark.deep
 def test_two_rows_that_changed_places(database: Path, log: list[LogRow]) -> None:
     rng = random.Random(4)
     for number in range(TIMES):
@@ -228,6 +229,7 @@ def test_an_older_copy_of_the_file(tmp_path: Path) -> None:
         assert (wrong.kind, wrong.position) == (Kind.TRUNCATED, len(older) + 1)
 
 
+@pytest.mark.deep
 def test_a_bit_anywhere_in_the_file_is_found_or_is_none_of_the_log(database: Path, log: list[LogRow]) -> None:
     rng, raw, outcomes = random.Random(9), database.read_bytes(), set()
     spoiled = database.with_name("spoiled.db")
