@@ -62,7 +62,7 @@ def schemathesis(
     assert program, "schemathesis is a development dependency"
     command = [program, "--no-color", "run", location, "--continue-on-failure", "--checks", "all"]
     command += ["--phases", phases, "--max-examples", str(MAX_EXAMPLES)]
-    # Without one: no operation lists sessions whose erasing would be more than a 404.
+    # Not the one of missing test data: what is erased here is a session of nobody, and a 404.
     command += ["--warnings", "missing_auth,validation_mismatch"]
     command += ["--header", f"Authorization: Bearer {AUDIT_TOKEN}", *options]
     (folder / "hooks.py").write_text(HOOKS, encoding="utf-8")
