@@ -9,7 +9,7 @@ from ouija_es.errors import OuijaError
 from ouija_es.projections.providers import Providers
 from ouija_es.projections.recent import Recent
 from ouija_es.projections.totals import Totals
-from ouija_es.store.ledger import GENESIS, LogRow, link_of
+from ouija_es.store.ledger import GENESIS, LogRow, link
 
 VERSION = 2
 """Of the fold: views that were folded otherwise are rebuilt. Raise it with every change of what a fold keeps."""
@@ -62,7 +62,7 @@ class State(msgspec.Struct):
             raise Gap(f"the row at {row.position} does not follow {self.position}")
         self.before = self.link
         self.ordinal += 1
-        self.link = link_of(self.before, self.ordinal, row)
+        self.link = link(self.before, self.ordinal, row.stream, row.version, row.topic, row.state)
         self.position = row.position
         if self.latest is None or event.at > self.latest:
             self.latest = event.at
