@@ -1,7 +1,6 @@
 """The rows of an export, packed or not."""
 
 import gzip
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import BinaryIO
 
 from ouija_es.errors import StartError
 from ouija_es.store.cloudevents import NotALine, from_line
+from ouija_es.store.exporting import GZIP_MAGIC, UNREADABLE_GZIP
 from ouija_es.store.ledger import LogRow
 from ouija_es.verification.findings import Kind, Wrong
 
-GZIP_MAGIC = b"\x1f\x8b"
 BATCH = 1_000
 
 
@@ -52,7 +51,7 @@ def _batches(file: BinaryIO | gzip.GzipFile) -> Iterator[Sequence[LogRow]]:
     while True:
         try:
             lines = list(islice(file, BATCH))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except UNREADABLE_GZIP as error:
             raise Wrong(Kind.TRUNCATED, done + 1, f"the packed file is cut off or damaged: {error}") from error
         if not lines:
             return
