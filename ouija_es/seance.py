@@ -1,13 +1,13 @@
 """The application: the life of one question, written down as it happens."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import ExitStack, aclosing
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from uuid import UUID
 
+import msgspec
+
 from ouija_es.clock import Clock
-from ouija_es.domain.attempts import Attempt, attempt_of
+from ouija_es.domain.attempts import Attempt, Ended, attempt_of
 from ouija_es.domain.categories import Classifier, fold
 from ouija_es.domain.events import (
     Answered,
@@ -18,12 +18,13 @@ from ouija_es.domain.events import (
 )
 from ouija_es.domain.persona import trim_history
 from ouija_es.domain.safety import SafetyScreen
-from ouija_es.domain.vocabulary import Category, Language, Personality, Provider
+from ouija_es.domain.unspoken import Unspoken
+from ouija_es.domain.vocabulary import Category, Language, Personality, Provider, Reason
 from ouija_es.errors import RequestError, UnknownSession
-from ouija_es.fallback.chain import Chain, Delta, Discard, Taken
+from ouija_es.fallback.chain import Chain, Step
 from ouija_es.fallback.deadline import Deadline
 from ouija_es.idempotency import Idempotency
-from ouija_es.providers.provider import Query, Reply
+from ouija_es.providers.provider import Query
 from ouija_es.recovery import Recovery
 from ouija_es.store.journal import Journal
 from ouija_es.store.log import Recorded
@@ -33,45 +34,55 @@ from ouija_es.telemetry.account import Account
 from ouija_es.telemetry.tracing import RequestSpan
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Unspoken, frozen=True):
     """A valid question. Its text is NFC and trimmed."""
 
-    question: str = field(repr=False)
+    question: str
     personality: Personality
     language: Language
-    session_id: UUID | None = field(repr=False)
-    client_address: str | None = field(repr=False)
+    session_id: UUID | None
+    client_address: str | None
     trace_id: str
-    idempotency_key: str | None = field(default=None, repr=False)
-    span: RequestSpan | None = field(default=None, repr=False)
+    idempotency_key: str | None = None
+    span: RequestSpan | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Unspoken, frozen=True):
     """A recorded answer.
 
     `record_ms`: how long the ask waited for the event store in all. `replayed`: it was recorded for an earlier request.
     """
 
     question_id: UUID
-    session_id: UUID = field(repr=False)
+    session_id: UUID
     category: Category
     source: Provider
     model: str
-    response: str = field(repr=False)
+    response: str
     duration_ms: int
     attempts: list[Attempt]
     record_ms: float
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Accepted:
     """The question will be asked: session and key are in order, nothing is recorded yet."""
 
 
+class Delta(Unspoken, frozen=True):
+    """A piece of a streamed answer."""
+
+    text: str
+
+
+class Discard(msgspec.Struct, frozen=True):
+    """The pieces so far are void: their provider failed."""
+
+    reason: Reason
+
+
 Item = Accepted | Attempt | Delta | Discard | Answer
+Tell = Callable[[Item], None]
 
 
 class Seance:
@@ -100,51 +111,37 @@ class Seance:
         self._clock = clock
         self._instance = instance
 
-    async def ask(self, ask: Ask, deadline: Deadline) -> Answer:
-        """The answer, recorded. Raises UnknownSession, StoreUnavailable, KeyInFlight, KeyReused, ErasedQuestion."""
-        async with aclosing(self.run(ask, deadline, streamed=False)) as items:
-            async for item in items:
-                if isinstance(item, Answer):
-                    return item
-        raise AssertionError("a question ends with an answer or an error")
+    async def ask(self, ask: Ask, deadline: Deadline, tell: Tell | None = None) -> Answer:
+        """The answer, recorded; cancelling it withdraws the question.
 
-    async def run(self, ask: Ask, deadline: Deadline, *, streamed: bool) -> AsyncGenerator[Item]:
-        """What happens to the question as it happens; last the answer, recorded. Raises as `ask`.
-
-        The first item is `Accepted`, or at once the answer that was stored for the same idempotency key. Whoever closes
-        the generator before its end withdraws the question.
+        With `tell` it is streamed: told is `Accepted` first, unless the answer was stored for the same idempotency key,
+        then what happens as it happens; the answer itself is only returned. Raises UnknownSession, StoreUnavailable,
+        KeyInFlight, KeyReused, ErasedQuestion.
         """
-        with ExitStack() as held:
-            key_hash = None
-            if ask.idempotency_key is not None:
-                if self._idempotency.is_held(ask.idempotency_key):
-                    yield replayed(await self._idempotency.answered(ask.idempotency_key, _request(ask)))
-                    return
-                key = held.enter_context(self._idempotency.holding(ask.idempotency_key))
-                earlier = await self._idempotency.earlier(key, _request(ask))
-                if earlier is not None:
-                    yield replayed(earlier)
-                    return
-                key_hash = key.hash
-            session = await self._session(ask.session_id)
-            held.enter_context(self._sessions.using(session.id))
-            yield Accepted()
-            async with aclosing(self._answer(ask, session, deadline, key_hash, streamed=streamed)) as items:
-                async for item in items:
-                    yield item
+        if ask.idempotency_key is None:
+            return await self._in_session(ask, deadline, None, tell)
+        if self._idempotency.is_held(ask.idempotency_key):
+            return replayed(await self._idempotency.answered(ask.idempotency_key, _request(ask)))
+        with self._idempotency.holding(ask.idempotency_key) as key:
+            earlier = await self._idempotency.earlier(key, _request(ask))
+            if earlier is not None:
+                return replayed(earlier)
+            return await self._in_session(ask, deadline, key.hash, tell)
 
-    async def _session(self, session_id: UUID | None) -> Session:
-        """The session to ask in; a new one without an id. Raises UnknownSession."""
-        if session_id is None:
-            return self._sessions.open()
-        session = await self._sessions.find(session_id)
+    async def _in_session(self, ask: Ask, deadline: Deadline, key_hash: str | None, tell: Tell | None) -> Answer:
+        if ask.session_id is None:
+            return await self._answer(ask, self._sessions.open(), deadline, key_hash, tell)
+        session = await self._sessions.find(ask.session_id)
         if session is None:
             raise UnknownSession("Leave sessionId out to open a new session.")
-        return session
+        with self._sessions.using(session.id):
+            return await self._answer(ask, session, deadline, key_hash, tell)
 
     async def _answer(
-        self, ask: Ask, session: Session, deadline: Deadline, key_hash: str | None, *, streamed: bool
-    ) -> AsyncGenerator[Item]:
+        self, ask: Ask, session: Session, deadline: Deadline, key_hash: str | None, tell: Tell | None
+    ) -> Answer:
+        if tell is not None:
+            tell(Accepted())
         journal = Journal(self._recorder, session, deadline.left, self._clock)
         words = fold(ask.question)
         query = Query(
@@ -157,33 +154,18 @@ class Seance:
             history=trim_history(list(session.exchanges)),
             previous_canned_id=session.previous_canned_id,
         )
-        journal.note(self._asked(ask, session, query, deadline, key_hash))
         account = Account(journal.stream, ask.trace_id, ask.span)
-        attempts: list[Attempt] = []
-        reply: Reply | None = None
+        progress = _Progress(journal, account, query.trace_headers, tell)
         try:
-            async with aclosing(self._chain.run(query, deadline, streamed=streamed)) as items:
-                async for item in items:
-                    if not isinstance(item, Taken):
-                        yield item
-                        continue
-                    journal.note(item.step)
-                    reply = item.reply
-                    # Reading the table has no effect outside: its start need not be durable before.
-                    if isinstance(item.step, AttemptStarted) and item.step.provider is not Provider.DATABASE:
-                        with account.recording():
-                            await journal.commit()
-                    account.step(item.step, query.trace_headers)
-                    if (attempt := attempt_of(item.step)) is not None:
-                        attempts.append(attempt)
-                        yield attempt
-            reply = _given(reply)
-            duration_ms, texts = deadline.elapsed_ms(), _texts(query, reply)
+            journal.note(self._asked(ask, session, query, deadline, key_hash))
+            reply = await self._chain.answer(query, deadline, progress, streamed=tell is not None)
+            source, duration_ms = progress.attempts[-1].provider, deadline.elapsed_ms()
+            texts = AnsweredTexts(response=reply.text, canned_answer_id=reply.canned_id, safety=query.at_risk)
             journal.note(
                 Answered(
                     at=self._clock.now(),
                     instance=self._instance,
-                    source=attempts[-1].provider,
+                    source=source,
                     model=reply.model,
                     duration_ms=duration_ms,
                     texts=texts,
@@ -195,24 +177,24 @@ class Seance:
             # The store, or a bug: its stream must not stay open either way.
             self._recovery.watch(journal.stream)
             kind = error.type if isinstance(error, RequestError) else "bug"
-            account.failed(kind, deadline.elapsed_ms(), journal.record_ms)
+            account.failed(kind, progress.attempts, deadline.elapsed_ms(), journal.record_ms)
             raise
-        except (asyncio.CancelledError, GeneratorExit):
+        except asyncio.CancelledError:
             self._recovery.withdraw(journal.stream)
-            account.withdrawn(deadline.elapsed_ms(), journal.record_ms)
+            account.withdrawn(progress.attempts, deadline.elapsed_ms(), journal.record_ms)
             raise
-        account.answered(attempts[-1].provider, duration_ms, journal.record_ms)
+        account.answered(source, progress.attempts, duration_ms, journal.record_ms)
         session.remember(ask.question, texts)
         self._sessions.keep(session)
-        yield Answer(
+        return Answer(
             question_id=journal.stream,
             session_id=session.id,
             category=query.category,
-            source=attempts[-1].provider,
+            source=source,
             model=reply.model,
             response=reply.text,
             duration_ms=duration_ms,
-            attempts=attempts,
+            attempts=progress.attempts,
             record_ms=journal.record_ms,
         )
 
@@ -234,14 +216,40 @@ class Seance:
         )
 
 
-def _given(reply: Reply | None) -> Reply:
-    if reply is None:
-        raise AssertionError("the database tier always answers")
-    return reply
+class _Progress:
+    """What the chain tells of one question: written down, traced, and passed on to whoever watches."""
 
+    __slots__ = ("_account", "_journal", "_tell", "_trace_headers", "attempts")
 
-def _texts(query: Query, reply: Reply) -> AnsweredTexts:
-    return AnsweredTexts(response=reply.text, canned_answer_id=reply.canned_id, safety=query.at_risk)
+    def __init__(self, journal: Journal, account: Account, trace_headers: dict[str, str], tell: Tell | None) -> None:
+        self.attempts: list[Attempt] = []
+        self._journal = journal
+        self._account = account
+        self._trace_headers = trace_headers
+        self._tell = tell
+
+    async def step(self, step: Step) -> None:
+        self._journal.note(step)
+        if isinstance(step, AttemptStarted):
+            # Reading the table has no effect outside: its start need not be durable before.
+            if step.provider is not Provider.DATABASE:
+                with self._account.recording():
+                    await self._journal.commit()
+            self._account.step(step, self._trace_headers)
+            return
+        self._account.step(step, self._trace_headers)
+        attempt = attempt_of(step)
+        self.attempts.append(attempt)
+        if self._tell is not None:
+            self._tell(attempt)
+
+    async def delta(self, text: str) -> None:
+        if self._tell is not None:
+            self._tell(Delta(text))
+
+    async def discard(self, reason: Reason) -> None:
+        if self._tell is not None:
+            self._tell(Discard(reason))
 
 
 def _request(ask: Ask) -> list[str | None]:
@@ -262,7 +270,7 @@ def replayed(history: list[Recorded]) -> Answer:
         model=answered.model,
         response=answered.texts.response,
         duration_ms=answered.duration_ms,
-        attempts=[attempt for it in history if (attempt := attempt_of(it.event)) is not None],
+        attempts=[attempt_of(it.event) for it in history if isinstance(it.event, Ended)],
         record_ms=0.0,
         replayed=True,
     )

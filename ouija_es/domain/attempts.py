@@ -2,11 +2,14 @@
 
 import msgspec
 
-from ouija_es.domain.events import AttemptFailed, AttemptSkipped, AttemptSucceeded, Event
+from ouija_es.domain.events import AttemptFailed, AttemptSkipped, AttemptSucceeded
 from ouija_es.domain.vocabulary import Outcome, Provider, Reason
 
+Ended = AttemptSucceeded | AttemptFailed | AttemptSkipped
+"""The events that tell of a try's end."""
 
-class Attempt(msgspec.Struct, frozen=True, rename="camel"):
+
+class Attempt(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """How one try of a provider ended."""
 
     provider: Provider
@@ -15,14 +18,10 @@ class Attempt(msgspec.Struct, frozen=True, rename="camel"):
     duration_ms: int
 
 
-def attempt_of(step: Event) -> Attempt | None:
-    """The attempt an event tells of; None if it tells of none, or only of its start."""
-    match step:
-        case AttemptSucceeded():
-            return Attempt(step.provider, Outcome.ANSWERED, step.reason, step.duration_ms)
-        case AttemptFailed():
-            return Attempt(step.provider, Outcome.FAILED, step.reason, step.duration_ms)
-        case AttemptSkipped():
-            return Attempt(step.provider, Outcome.SKIPPED, step.reason, 0)
-        case _:
-            return None
+def attempt_of(ended: Ended) -> Attempt:
+    """The attempt an event tells of."""
+    if isinstance(ended, AttemptSucceeded):
+        return Attempt(ended.provider, Outcome.ANSWERED, ended.reason, ended.duration_ms)
+    if isinstance(ended, AttemptFailed):
+        return Attempt(ended.provider, Outcome.FAILED, ended.reason, ended.duration_ms)
+    return Attempt(ended.provider, Outcome.SKIPPED, ended.reason, 0)

@@ -16,7 +16,7 @@ import msgspec
 from ouija_es.domain.vocabulary import BreakerState, Category, ErasedBy, Language, Personality, Provider, Reason
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """What every event carries: when, and which process (its `PolicyAdopted` stream) wrote it."""
 
     at: datetime
@@ -82,7 +82,7 @@ class Asked(Event, frozen=True, kw_only=True):
     request_hash: str | None = None
 
 
-class TierState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class TierState(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """What a decision about a provider saw of it: all that is shared with other questions.
 
     `requests_left`: of this minute, before this call. `held_ms`: so long it asked to be left alone. `has_room`: whether

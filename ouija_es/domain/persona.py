@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
+from ouija_es.domain.unspoken import Unspoken
 from ouija_es.domain.vocabulary import Language, Personality
 
 PROMPTS_VERSION = 1
@@ -14,16 +16,14 @@ HISTORY_EXCHANGES = 3
 HISTORY_CHARACTERS = 1_500
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One turn of a chat completion, as both providers take it."""
 
     role: Literal["system", "user", "assistant"]
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Unspoken, frozen=True, gc=False):
     """A question of the session and what the spirit answered."""
 
     question: str

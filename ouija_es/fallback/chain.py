@@ -1,9 +1,9 @@
 """The chain of providers: one after the other under one deadline, until one has answered."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -23,32 +23,23 @@ from ouija_es.fallback.decisions import (
     retry_in_ms,
     timeout_ms,
 )
-from ouija_es.fallback.tier import Tier
+from ouija_es.fallback.tier import Call, Tier
 from ouija_es.providers.provider import Query, Reply
 
 Step = AttemptStarted | AttemptFailed | AttemptSkipped | AttemptSucceeded
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A step, as the event that records it. With the last one, an `AttemptSucceeded`, comes the reply."""
+class Listener(Protocol):
+    """Who is told what happens while it happens; the chain goes on once the call returns."""
 
-    step: Step
-    reply: Reply | None = None
+    async def step(self, step: Step) -> None:
+        """A step, as the event that records it. No provider is called before its `AttemptStarted` is taken on."""
 
+    async def delta(self, text: str) -> None:
+        """A piece of a streamed answer."""
 
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of a streamed answer."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Discard:
-    """The pieces so far are void: their provider failed."""
-
-    reason: Reason
+    async def discard(self, reason: Reason) -> None:
+        """The pieces so far are void: their provider failed."""
 
 
 class Chain:
@@ -64,73 +55,77 @@ class Chain:
         self._instance = instance
         self._random = random
 
-    async def run(
-        self, query: Query, deadline: Deadline, *, streamed: bool = False
-    ) -> AsyncGenerator[Taken | Delta | Discard]:
-        """Yields every step and, if `streamed`, the pieces of the answer; the last item brings the reply.
-
-        A provider is called only when the consumer asks for the item behind its `AttemptStarted`: whoever writes events
-        down before going on has them written ahead.
-        """
+    async def answer(self, query: Query, deadline: Deadline, listener: Listener, *, streamed: bool = False) -> Reply:
+        """The reply; the listener is told of every step and, if `streamed`, of the pieces of the answer."""
+        tokens = query.tokens_at_most
         turn = first_turn(len(self.tiers), at_risk=query.at_risk)
         while True:
             tier = self.tiers[turn.tier]
-            seen, time_left_ms = tier.state(query.tokens_at_most), _ms(_time_left(tier, deadline))
+            seen, time_left_ms = tier.state(tokens), _ms(_time_left(tier, deadline))
             reason = reason_to_skip(tier.policy, seen, time_left_ms)
             if reason is not None:
-                yield Taken(self._skipped(tier, reason, time_left_ms, seen))
+                await listener.step(self._skipped(tier, reason, time_left_ms, seen))
                 turn = next_tier(turn)
                 continue
-            started = self._started(tier, turn, time_left_ms, seen)
-            outcome: Step = started
-            async with aclosing(self._attempt(tier, started, query, deadline, streamed=streamed)) as items:
-                async for item in items:
-                    yield item
-                    if isinstance(item, Taken):
-                        outcome = item.step
-            if not isinstance(outcome, AttemptFailed):
-                return
-            if outcome.retry_in_ms is None:
-                turn = next_tier(turn)
-            else:
-                await asyncio.sleep(outcome.retry_in_ms / 1000)
-                turn = next_try(turn)
+            # Nothing may happen between the decision and the call's beginning: from there it is counted.
+            with tier.call(tokens) as call:
+                started = self._started(tier, turn, time_left_ms, seen)
+                ended = await self._attempt(tier, call, started, query, deadline, listener, streamed=streamed)
+            if isinstance(ended, AttemptFailed):
+                await listener.step(ended)
+                if ended.retry_in_ms is None:
+                    turn = next_tier(turn)
+                else:
+                    await asyncio.sleep(ended.retry_in_ms / 1000)
+                    turn = next_try(turn)
+                continue
+            succeeded, reply = ended
+            await listener.step(succeeded)
+            return reply
 
     async def _attempt(
-        self, tier: Tier, started: AttemptStarted, query: Query, deadline: Deadline, *, streamed: bool
-    ) -> AsyncGenerator[Taken | Delta | Discard]:
-        """One call. Nothing may happen between the decision to make it and the first item: from there it is counted."""
+        self,
+        tier: Tier,
+        call: Call,
+        started: AttemptStarted,
+        query: Query,
+        deadline: Deadline,
+        listener: Listener,
+        *,
+        streamed: bool,
+    ) -> AttemptFailed | tuple[AttemptSucceeded, Reply]:
+        """One call, and how it ended."""
         if tier.provider is None:
             raise AssertionError("a tier without a provider is skipped")
-        reply, shown = None, False
-        with tier.call(query.tokens_at_most) as call:
-            yield Taken(started)
-            # Writing down the start took time; the call gets what is left now.
-            timeout = max(0.001, min(tier.policy.timeout_ms / 1000, _time_left(tier, deadline)))
-            started_at = self._clock.monotonic()
-            call.sent()
-            try:
-                if streamed:
-                    async with aclosing(tier.provider.stream(query, timeout)) as pieces:
-                        async for piece in pieces:
-                            if isinstance(piece, Reply):
-                                reply = piece
-                            else:
-                                shown = True
-                                yield Delta(piece)
-                else:
-                    reply = await tier.provider.answer(query, timeout)
+        await listener.step(started)
+        # Writing down the start took time; the call gets what is left now.
+        timeout = max(0.001, min(tier.policy.timeout_ms / 1000, _time_left(tier, deadline)))
+        started_at = self._clock.monotonic()
+        shown = False
+        call.sent()
+        try:
+            if streamed:
+                reply = None
+                async with aclosing(tier.provider.stream(query, timeout)) as pieces:
+                    async for piece in pieces:
+                        if isinstance(piece, Reply):
+                            reply = piece
+                        else:
+                            shown = True
+                            await listener.delta(piece)
                 if reply is None:
                     raise AssertionError("a provider ends with its reply or an error")
-                call.succeeded(reply)
-                outcome: Step = self._succeeded(started, reply, started_at)
-            except ProviderError as error:
-                call.failed(error)
-                duration_ms, time_left_ms = self._ms_since(started_at), _ms(_time_left(tier, deadline))
-                outcome = self._failed(tier, started, error, duration_ms, time_left_ms, shown=shown)
-                if shown:
-                    yield Discard(error.reason)
-        yield Taken(outcome, reply)
+            else:
+                reply = await tier.provider.answer(query, timeout)
+        except ProviderError as error:
+            call.failed(error)
+            duration_ms, time_left_ms = self._ms_since(started_at), _ms(_time_left(tier, deadline))
+            failed = self._failed(tier, started, error, duration_ms, time_left_ms, shown=shown)
+            if shown:
+                await listener.discard(error.reason)
+            return failed
+        call.succeeded(reply)
+        return self._succeeded(started, reply, started_at), reply
 
     def _started(self, tier: Tier, turn: Turn, time_left_ms: int, seen: TierState) -> AttemptStarted:
         return AttemptStarted(

@@ -63,9 +63,9 @@ class Recent(msgspec.Struct):
                     UUID(stream), event.at, event.personality, event.language, event.category, event.trace_id
                 )
             case AttemptSucceeded() | AttemptFailed() | AttemptSkipped():
-                question, attempt = self.open.get(stream), attempt_of(event)
-                if question is not None and attempt is not None:
-                    question.attempts.append(attempt)
+                question = self.open.get(stream)
+                if question is not None:
+                    question.attempts.append(attempt_of(event))
             case Answered():
                 question = self._end(stream)
                 if question is not None:

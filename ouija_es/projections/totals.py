@@ -95,8 +95,6 @@ class Totals(msgspec.Struct):
 
     def _attempt(self, event: AttemptSucceeded | AttemptFailed | AttemptSkipped, trace_id: str | None) -> None:
         attempt = attempt_of(event)
-        if attempt is None:
-            return
         labels = AttemptLabels(attempt.provider, attempt.outcome, attempt.reason or NO_REASON)
         self.attempts[labels] = self.attempts.get(labels, 0) + 1
         if attempt.outcome is not Outcome.SKIPPED:

@@ -4,12 +4,14 @@ import email.utils
 import math
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import ProviderError
 
 HeaderLookup = Callable[[str], str | None]
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 RETRY_AFTER_LIMIT_SECONDS = 1e10
 RATE_LIMIT_HEADERS = (
     "x-ratelimit-remaining-requests",

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import msgspec
@@ -21,13 +20,12 @@ from pyreqwest.response import Response
 from ouija_es import __version__
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import ProviderError
-from ouija_es.providers.status import rate_limit_headers, status_error
+from ouija_es.providers.status import NO_HEADERS, rate_limit_headers, status_error
 
 BODY_LIMIT_BYTES = 1 << 20
 TEMPERATURE = 0.9
 CONNECT_TIMEOUT = timedelta(seconds=2)
 IDLE_TIMEOUT = timedelta(seconds=30)
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 Shape = TypeVar("Shape")
 
@@ -36,8 +34,7 @@ STALL_SECONDS = 2.0
 """A stream that has begun and then says nothing for so long is given up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received(Generic[Shape]):
+class Received(msgspec.Struct, Generic[Shape], frozen=True):
     """A decoded reply, and what its headers said of the rate limit."""
 
     body: Shape
@@ -91,17 +88,16 @@ class WireClient:
 
         Raises ProviderError.
         """
-        with _transport():
-            async with (
-                asyncio.timeout(timeout_seconds),
-                self._request(body, timeout_seconds, headers).build_streamed() as response,
-            ):
+        raw = bytearray()
+        try:
+            async with self._request(body, timeout_seconds, headers).build_streamed() as response:
                 _check(response)
-                raw = bytearray()
                 while (chunk := await response.body_reader.read_chunk()) is not None:
                     raw += chunk
                     if len(raw) > BODY_LIMIT_BYTES:
                         raise ProviderError(Reason.MALFORMED_RESPONSE)
+        except PyreqwestError as error:
+            raise _transport_error(error) from error
         return Received(decoded(shape, raw), rate_limit_headers(response.get_header))
 
     async def lines(
@@ -161,7 +157,7 @@ class WireClient:
 def _transport() -> Iterator[None]:
     try:
         yield
-    except (TimeoutError, RequestTimeoutError) as error:
+    except TimeoutError as error:
         raise ProviderError(Reason.TIMEOUT) from error
     except PyreqwestError as error:
         raise _transport_error(error) from error
@@ -184,6 +180,8 @@ def decoded(shape: msgspec.json.Decoder[Shape], raw: bytes | bytearray) -> Shape
 
 
 def _transport_error(error: PyreqwestError) -> ProviderError:
+    if isinstance(error, RequestTimeoutError):
+        return ProviderError(Reason.TIMEOUT)
     causes = str(getattr(error, "details", None) or "")
     if isinstance(error, NetworkError):
         # reqwest has one class for both: "(Connect)" is refused, no such host, no trust; anything else broke later on.

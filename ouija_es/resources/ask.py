@@ -33,7 +33,7 @@ from ouija_es.resources.connection import GONE, WHOLE
 from ouija_es.resources.languages import preferred_language
 from ouija_es.resources.sse import MEDIA_TYPE as EVENT_STREAM
 from ouija_es.resources.sse import Streams
-from ouija_es.seance import Answer, Ask, Seance
+from ouija_es.seance import Ask, Seance
 from ouija_es.shedding import Shedding
 
 BODY_LIMIT_BYTES = 16 * 1024
@@ -133,19 +133,15 @@ class AskResource:
         resp.set_header("Server-Timing", server_timing(answer))
 
     async def _stream(self, req: Request, resp: Response, ask: Ask, deadline: Deadline) -> None:
-        items = self._seance.run(ask, deadline, streamed=True)
-        first = await anext(items)  # what is wrong with the request is an ordinary error, not an event
-        if isinstance(first, Answer):
-            resp.set_header("Idempotency-Replayed", "true")
-        resp.set_header("X-Accel-Buffering", "no")
-        resp.sse = self._streams.events(
-            first,
-            items,
-            partial(answer_body, ask),
-            ask.trace_id,
+        stream = self._streams.open(
+            partial(self._seance.ask, ask, deadline),
             req.scope[GONE],
             finish_without_client=ask.idempotency_key is not None,
         )
+        if not await stream.accepted():
+            resp.set_header("Idempotency-Replayed", "true")
+        resp.set_header("X-Accel-Buffering", "no")
+        resp.sse = stream.events(partial(answer_body, ask), ask.trace_id)
 
 
 def wants_stream(req: Request) -> bool:

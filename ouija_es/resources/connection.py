@@ -28,7 +28,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class App(falcon.asgi.App[Request, Response]):
     """Falcon's application.
 
-    `scope[GONE]` is an `asyncio.Event`, set once nobody reads the response any more; `scope[WHOLE]` tells whether the
+    `scope[GONE]` is a future, done once nobody reads the response any more; `scope[WHOLE]` tells whether the
     request's whole body was there with its first piece, so that nobody has to wait for more.
     """
 
@@ -43,7 +43,7 @@ class App(falcon.asgi.App[Request, Response]):
         if scope["http_version"] not in HTTP_VERSIONS:  # the server's parser lets 0.9 and 2.0 pass; Falcon raises
             await _refuse(send, MalformedRequest("This service speaks HTTP/1.1 and HTTP/1.0."))
             return
-        gone = scope[GONE] = asyncio.Event()
+        gone = scope[GONE] = asyncio.get_running_loop().create_future()
         # Falcon waits for the first piece of a body before any responder runs: without a limit here, for ever.
         try:
             async with asyncio.timeout(FIRST_PIECE_SECONDS):
@@ -59,7 +59,7 @@ class App(falcon.asgi.App[Request, Response]):
             nonlocal unread
             message, unread = (unread, None) if unread is not None else (await receive(), None)
             if message["type"] == "http.disconnect":
-                gone.set()
+                _done(gone)
             return message
 
         async def sending(message: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ class App(falcon.asgi.App[Request, Response]):
                 async with asyncio.timeout(SEND_SECONDS):
                     await send(message)
             except TimeoutError:
-                gone.set()
+                _done(gone)
                 raise
 
         try:
@@ -78,6 +78,11 @@ class App(falcon.asgi.App[Request, Response]):
         finally:
             if SPAN in scope:
                 scope[SPAN].end()
+
+
+def _done(gone: asyncio.Future[None]) -> None:
+    if not gone.done():
+        gone.set_result(None)
 
 
 async def _refuse(send: Send, error: RequestError) -> None:

@@ -1,7 +1,7 @@
 """A question's life as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
 import msgspec
 import structlog
@@ -10,10 +10,9 @@ from falcon.asgi import SSEvent
 from ouija_es.domain.attempts import Attempt
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import RequestError
-from ouija_es.fallback.chain import Delta, Discard
 from ouija_es.resources.bodies import AnswerBody
 from ouija_es.resources.problem import problem_body
-from ouija_es.seance import Accepted, Answer, Item
+from ouija_es.seance import Accepted, Answer, Delta, Discard, Item, Tell
 
 MEDIA_TYPE = "text/event-stream"
 COMMENT_SECONDS = 2.0
@@ -22,81 +21,123 @@ COMMENT_SECONDS = 2.0
 log = structlog.get_logger()
 
 
+class Stream:
+    """One streamed question, asked in a task of its own, so that it can outlive its client.
+
+    What is told waits here without a bound of its own: a provider may say 2,000 characters, and is tried a few times.
+    `gone` is done once nobody reads the response any more.
+    """
+
+    def __init__(
+        self, asking: Callable[[Tell], Awaitable[Answer]], gone: asyncio.Future[None], *, finish_without_client: bool
+    ) -> None:
+        self.task = asyncio.create_task(self._ask(asking))
+        self._finish_without_client = finish_without_client
+        self._told: list[Item | RequestError | None] = []  # None: the end
+        self._more = asyncio.Event()
+        self._accepted = False
+        gone.add_done_callback(self._nobody_reads)
+
+    async def accepted(self) -> bool:
+        """Whether the question will be asked; else its stored answer follows at once.
+
+        Raises what is wrong with the request: that is an ordinary error still, not an event.
+        """
+        await self._more.wait()
+        first = self._told[0]
+        if isinstance(first, RequestError):
+            raise first
+        if first is None:
+            await self.task  # raises the bug
+        return self._accepted
+
+    async def events(self, body: Callable[[Answer], AnswerBody], trace_id: str) -> AsyncIterator[SSEvent | None]:
+        """The events to send; None is a comment line."""
+        commenting = asyncio.create_task(self._comment())
+        try:
+            yield None
+            shown = False
+            while True:
+                await self._more.wait()
+                self._more.clear()
+                told, self._told = self._told, []
+                if not told:
+                    yield None
+                for item in joined(told):
+                    if item is None:
+                        return
+                    if isinstance(item, RequestError) and shown:
+                        yield _event("discard", {"reason": Reason.CANCELLED})
+                    shown = isinstance(item, Delta) or (shown and not isinstance(item, Discard))
+                    if (event := _to_event(item, body, trace_id)) is not None:
+                        yield event
+        finally:
+            commenting.cancel()
+            if not self._finish_without_client:
+                self.task.cancel()
+
+    async def _ask(self, asking: Callable[[Tell], Awaitable[Answer]]) -> None:
+        try:
+            self._tell(await asking(self._tell))
+        except RequestError as error:
+            self._tell(error)
+        except Exception:
+            # The stream's border: a bug ends it, and its operators see it.
+            if not self._accepted:
+                raise
+            log.exception("bug")
+        finally:
+            self._tell(None)
+
+    def _tell(self, item: Item | RequestError | None) -> None:
+        self._accepted = self._accepted or isinstance(item, Accepted)
+        self._told.append(item)
+        self._more.set()
+
+    async def _comment(self) -> None:
+        while True:
+            await asyncio.sleep(COMMENT_SECONDS)
+            self._more.set()
+
+    def _nobody_reads(self, _: object) -> None:
+        self._tell(None)
+        if not self._finish_without_client:
+            self.task.cancel()
+
+
 class Streams:
-    """Runs streamed questions in tasks of their own, so that one can outlive its client."""
+    """All that are under way."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def open(
+        self, asking: Callable[[Tell], Awaitable[Answer]], gone: asyncio.Future[None], *, finish_without_client: bool
+    ) -> Stream:
+        """Begins one."""
+        stream = Stream(asking, gone, finish_without_client=finish_without_client)
+        self._tasks.add(stream.task)
+        stream.task.add_done_callback(self._tasks.discard)
+        return stream
 
     async def drain(self) -> None:
         """Waits for the questions whose clients are gone."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def events(
-        self,
-        first: Item,
-        items: AsyncGenerator[Item],
-        body: Callable[[Answer], AnswerBody],
-        trace_id: str,
-        gone: asyncio.Event,
-        *,
-        finish_without_client: bool,
-    ) -> AsyncIterator[SSEvent | None]:
-        """The events to send; None is a comment line.
 
-        The queue needs no bound of its own: a provider may say 2,000 characters, and is tried a few times.
-        """
-        queue: asyncio.Queue[Item | RequestError | None] = asyncio.Queue()
-        queue.put_nowait(first)
-        task = asyncio.create_task(_pump(items, queue))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        watcher = asyncio.create_task(_watch(gone, queue, None if finish_without_client else task))
-        try:
-            yield None
-            shown = False
-            while True:
-                try:
-                    async with asyncio.timeout(COMMENT_SECONDS):
-                        item = await queue.get()
-                except TimeoutError:
-                    yield None
-                    continue
-                if item is None:
-                    return
-                if isinstance(item, RequestError) and shown:
-                    yield _event("discard", {"reason": Reason.CANCELLED})
-                shown = isinstance(item, Delta) or (shown and not isinstance(item, Discard))
-                if (event := _to_event(item, body, trace_id)) is not None:
-                    yield event
-        finally:
-            watcher.cancel()
-            if not finish_without_client:
-                task.cancel()
-
-
-async def _pump(items: AsyncGenerator[Item], queue: asyncio.Queue[Item | RequestError | None]) -> None:
-    try:
-        async for item in items:
-            queue.put_nowait(item)
-    except RequestError as error:
-        queue.put_nowait(error)
-    except Exception:
-        # The stream's border: a bug ends it, and its operators see it.
-        log.exception("bug")
-        raise
-    finally:
-        queue.put_nowait(None)
-        await items.aclose()
-
-
-async def _watch(
-    gone: asyncio.Event, queue: asyncio.Queue[Item | RequestError | None], task: asyncio.Task[None] | None
-) -> None:
-    await gone.wait()
-    queue.put_nowait(None)
-    if task is not None:
-        task.cancel()
+def joined(told: Iterable[Item | RequestError | None]) -> Iterator[Item | RequestError | None]:
+    """Pieces of text that came together become one: an event costs more than its text."""
+    text = ""
+    for item in told:
+        if isinstance(item, Delta):
+            text += item.text
+            continue
+        if text:
+            yield Delta(text)
+            text = ""
+        yield item
+    if text:
+        yield Delta(text)
 
 
 def _to_event(item: Item | RequestError, body: Callable[[Answer], AnswerBody], trace_id: str) -> SSEvent | None:
@@ -104,9 +145,9 @@ def _to_event(item: Item | RequestError, body: Callable[[Answer], AnswerBody], t
         case Attempt():
             return _event("attempt", item)
         case Delta():
-            return _event("delta", {"text": item.text})
+            return _event("delta", item)
         case Discard():
-            return _event("discard", {"reason": item.reason})
+            return _event("discard", item)
         case Answer():
             return _event("answer", body(item))
         case Accepted():

@@ -8,12 +8,14 @@ import pytest
 from ouija_es.domain.events import AttemptFailed, AttemptSkipped, AttemptStarted, AttemptSucceeded, TierPolicy
 from ouija_es.domain.vocabulary import Category, Language, Personality, Provider, Reason
 from ouija_es.fallback.breaker import Breaker, Change
-from ouija_es.fallback.chain import Chain, Delta, Discard, Taken
+from ouija_es.fallback.chain import Chain
 from ouija_es.fallback.deadline import Deadline
 from ouija_es.fallback.rate_limit import SlidingMinute
 from ouija_es.fallback.tier import HOLD_LIMIT_SECONDS, Tier
 from ouija_es.ids import uuid7
 from ouija_es.providers.provider import Query, Reply
+from tests.fallback import listening
+from tests.fallback.listening import Delta, Discard
 from tests.fallback.scripted import Scripted, error, reply
 from tests.still_clock import StillClock
 
@@ -72,11 +74,10 @@ class Setting:
         return Deadline(seconds, self.clock)
 
     async def run(self, **options: Any) -> list[Any]:
-        """Everything the chain yields: events and pieces; the reply last."""
+        """Everything the chain tells: events and pieces; the reply last."""
         deadline = options.pop("deadline", self.deadline())
         asked = query(at_risk=options.pop("at_risk", False))
-        items = [item async for item in self.chain().run(asked, deadline, **options)]
-        return [item.step if isinstance(item, Taken) else item for item in items] + [items[-1].reply]
+        return [item async for item in listening.items(self.chain(), asked, deadline, **options)]
 
     async def attempts(self, **options: Any) -> list[tuple[str, str, str | None]]:
         """(provider, outcome, reason) of each try."""
@@ -130,10 +131,9 @@ async def test_a_question_about_self_harm_goes_to_the_table_alone(setting: Setti
 
 
 async def test_a_call_is_made_only_once_its_start_was_taken_on(setting: Setting) -> None:
-    async with aclosing(setting.chain().run(query(), setting.deadline())) as items:
+    async with aclosing(listening.items(setting.chain(), query(), setting.deadline())) as items:
         first = await anext(items)
-        assert isinstance(first, Taken)
-        assert isinstance(first.step, AttemptStarted)
+        assert isinstance(first, AttemptStarted)
         assert setting.providers[GROQ].timeouts == []
         await anext(items)
         assert len(setting.providers[GROQ].timeouts) == 1
@@ -201,7 +201,7 @@ async def test_a_call_gets_the_time_that_is_left(setting: Setting) -> None:
 
 
 async def test_writing_down_the_start_costs_the_call_its_time(setting: Setting) -> None:
-    async with aclosing(setting.chain().run(query(), setting.deadline(5.0))) as items:
+    async with aclosing(listening.items(setting.chain(), query(), setting.deadline(5.0))) as items:
         await anext(items)
         setting.clock.seconds += 2.5  # the commit
         await anext(items)
@@ -271,7 +271,7 @@ async def test_a_provider_that_fails_on_and_on_is_left_alone_then_tried_once(set
     setting.clock.seconds += 0.1
     setting.says(GROQ, reply(GROQ))
     chain = setting.chain()
-    async with aclosing(chain.run(query(), setting.deadline())) as trial:
+    async with aclosing(listening.items(chain, query(), setting.deadline())) as trial:
         await anext(trial)
         assert (await setting.attempts())[0] == ("groq", "skipped", "breaker_open")
         await anext(trial)
@@ -335,7 +335,7 @@ async def test_every_try_takes_from_the_minute(setting: Setting) -> None:
 
 
 async def test_who_goes_away_before_the_call_has_used_nothing(setting: Setting) -> None:
-    async with aclosing(setting.chain().run(query(), setting.deadline())) as items:
+    async with aclosing(listening.items(setting.chain(), query(), setting.deadline())) as items:
         await anext(items)
         assert setting.tiers[GROQ].state().in_flight == 1
         assert setting.minute.remaining() == 999
@@ -345,7 +345,7 @@ async def test_who_goes_away_before_the_call_has_used_nothing(setting: Setting) 
 
 async def test_who_goes_away_in_the_middle_frees_the_place_but_not_the_minute(setting: Setting) -> None:
     setting.says(GROQ, ["So ", "speaks.", reply(GROQ)])
-    async with aclosing(setting.chain().run(query(), setting.deadline(), streamed=True)) as items:
+    async with aclosing(listening.items(setting.chain(), query(), setting.deadline(), streamed=True)) as items:
         await anext(items)
         assert await anext(items) == Delta("So ")
     assert setting.tiers[GROQ].state().in_flight == 0
@@ -359,7 +359,7 @@ async def test_a_trial_that_nobody_waits_for_leaves_the_next_one_free(setting: S
         await setting.run()
     setting.clock.seconds += 30
     setting.says(GROQ, reply(GROQ))
-    async with aclosing(setting.chain().run(query(), setting.deadline())) as items:
+    async with aclosing(listening.items(setting.chain(), query(), setting.deadline())) as items:
         await anext(items)
 
     assert await setting.attempts() == [("groq", "answered", None)]

@@ -28,7 +28,7 @@ from ouija_es.domain.events import (
 from ouija_es.domain.vocabulary import Category, Language, Personality, Provider, Reason
 from ouija_es.errors import ProviderError
 from ouija_es.fallback.breaker import Breaker
-from ouija_es.fallback.chain import Chain, Taken
+from ouija_es.fallback.chain import Chain, Step
 from ouija_es.fallback.course import Difference
 from ouija_es.fallback.deadline import Deadline
 from ouija_es.fallback.rate_limit import SlidingMinute
@@ -38,6 +38,7 @@ from ouija_es.providers.provider import Query
 from ouija_es.replaying import Replay
 from ouija_es.store.ledger import LogRow
 from ouija_es.store.mapper import to_row
+from tests.fallback.listening import items
 from tests.fallback.scripted import Scripted, error, reply
 from tests.still_clock import StillClock
 
@@ -143,10 +144,10 @@ class Service:
         deadline = Deadline(self.world.deadline_seconds, self.clock)
         self.log.append((stream, self._asked(deadline)))
         try:
-            async with aclosing(self.chain.run(query, deadline, streamed=number % 2 == 1)) as items:
-                async for item in items:
-                    if isinstance(item, Taken):
-                        self.log.append((stream, item.step))
+            async with aclosing(items(self.chain, query, deadline, streamed=number % 2 == 1)) as told:
+                async for item in told:
+                    if isinstance(item, Step):
+                        self.log.append((stream, item))
                     yield
             step = self.log_of(stream)[-1]
             assert isinstance(step, AttemptSucceeded)

@@ -30,7 +30,7 @@ def text(seen: list[tuple[str, dict[str, Any]]]) -> str:
 def test_the_pieces_come_as_they_are_said(service: RunningService, stubs: StubProviders, provider: str) -> None:
     if provider == "ollama":
         stubs.behave("groq", "status", code=400)
-    stubs.behave(provider, "ok", text="La luna lo sabe y calla.", tokens=7, prompt_tokens=70)
+    stubs.behave(provider, "ok", text="La luna lo sabe y calla.", tokens=7, prompt_tokens=70, delta_ms=5)
 
     seen = stream(service, "¿me quiere?")
 

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from ouija_es.domain.canned import CannedAnswer
 from ouija_es.domain.vocabulary import Category, Language, Personality
@@ -62,8 +63,6 @@ def test_a_category_without_answers_falls_back_to_general(canned: Canned) -> Non
 
 
 async def test_a_question_about_self_harm_gets_the_help(canned: Canned) -> None:
-    from dataclasses import replace
-
     reply = await canned.answer(replace(query("…"), at_risk=True), 1.0)
 
     assert (reply.text, reply.canned_id, reply.model) == ("ayuda", None, "sqlite-fallback")
