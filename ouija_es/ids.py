@@ -1,9 +1,8 @@
 """Identifiers: UUIDv7 (RFC 9562 §5.7), time-ordered so that a big log's index stays flat."""
 
+import os
 import time
 from uuid import UUID
-
-from ouija_es.entropy import random_bytes
 
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
@@ -17,7 +16,7 @@ def uuid7() -> UUID:
     A session's id is its holder's secret. The usual generators count up within a millisecond and leave 32 bits to
     guess; here every bit but the time is fresh.
     """
-    random = int.from_bytes(random_bytes(10))
+    random = int.from_bytes(os.urandom(10))
     return UUID(
         int=time.time_ns() // 1_000_000 << 80 | _VERSION_7 | random & _RANDOM_12 | _VARIANT | random & _RANDOM_62
     )

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "ouija_es"
 
-LEAVES = {"config", "errors", "clock", "ids", "readiness", "entropy"}
+LEAVES = {"config", "errors", "clock", "ids", "readiness"}
 """Time, ids, settings and the error tree: for all above the domain."""
 LOG = {"recovery", "timeline", "erasure", "retention", "sealing", "replaying", "verification"}
 """What is done with the log as a whole: finishing what a dead process left, sealing, telling, deciding, checking."""
@@ -20,8 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
     "errors": {"domain"},
     "clock": set(),
-    "entropy": set(),
-    "ids": {"entropy"},
+    "ids": set(),
     "readiness": {"errors"},
     "config": {"domain", "errors"},
     "store": LEAVES | {"domain"},

@@ -41,7 +41,9 @@ def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Requ
     parts = Parts(settings, readiness)
     app = App()
     app.add_middleware(Envelope(parts.tracer))
-    app.add_middleware(HttpMetrics(parts.instruments))
+    http_metrics = HttpMetrics()
+    parts.instruments.registry.register(http_metrics)
+    app.add_middleware(http_metrics)
     app.add_middleware(parts)
     if settings.allowed_origins:
         origins: Any = "*" if "*" in settings.allowed_origins else settings.allowed_origins

@@ -41,6 +41,14 @@ class _Quota:
     def lacks(self, need: int, now: float) -> bool:
         return now < self.until and self.left < need
 
+    def believe(self, header: HeaderLookup, name: str, now: float) -> None:
+        left, reset = header(f"x-ratelimit-remaining-{name}"), header(f"x-ratelimit-reset-{name}")
+        if left is None or reset is None or not _COUNT.fullmatch(left):
+            return
+        seconds = reset_seconds(reset)
+        if seconds is not None:
+            self.left, self.until = int(left), now + min(seconds, BELIEVED_SECONDS)
+
 
 @dataclass(slots=True)
 class _Counted:
@@ -49,7 +57,8 @@ class _Counted:
     waiting: int = 0
     tokens: int = 0
     sent: deque["Slot"] = field(default_factory=deque)
-    quotas: dict[str, _Quota] = field(default_factory=lambda: {"requests": _Quota(), "tokens": _Quota()})
+    of_requests: _Quota = field(default_factory=_Quota)
+    of_tokens: _Quota = field(default_factory=_Quota)
 
     def requests(self) -> int:
         return self.waiting + len(self.sent)
@@ -85,8 +94,8 @@ class Slot:
         self.expires_at = self._clock.monotonic()
         self._counted.waiting -= 1
         self._counted.tokens -= self.tokens
-        self._counted.quotas["requests"].left += 1
-        self._counted.quotas["tokens"].left += self.tokens
+        self._counted.of_requests.left += 1
+        self._counted.of_tokens.left += self.tokens
 
 
 class SlidingMinute:
@@ -98,15 +107,23 @@ class SlidingMinute:
         self._clock = clock
         self._counted = _Counted()
 
+    def look(self, tokens: int) -> tuple[int, bool]:
+        """How many requests may be sent now, none if not one token is left; and whether one of so many tokens may."""
+        now, counted = self._forget(), self._counted
+        requests, room = self._requests - counted.requests(), self._tokens - counted.tokens
+        if now < counted.of_requests.until:
+            requests = min(requests, counted.of_requests.left)
+        if now < counted.of_tokens.until:
+            room = min(room, counted.of_tokens.left)
+        return max(0, requests) if room >= 1 else 0, requests >= 1 and room >= tokens
+
     def room_for(self, tokens: int) -> bool:
         """Whether a request of so many tokens, input and output, may be sent now."""
-        now, counted = self._forget(), self._counted
-        return (
-            counted.requests() < self._requests
-            and counted.tokens + tokens <= self._tokens
-            and not counted.quotas["requests"].lacks(1, now)
-            and not counted.quotas["tokens"].lacks(tokens, now)
-        )
+        return self.look(tokens)[1]
+
+    def remaining(self) -> int:
+        """How many requests may be sent now."""
+        return self.look(1)[0]
 
     def take(self, tokens: int) -> Slot:
         """Takes the room that `room_for` has just granted."""
@@ -114,21 +131,14 @@ class SlidingMinute:
             raise AssertionError("a request without room must be skipped")
         self._counted.waiting += 1
         self._counted.tokens += tokens
-        self._counted.quotas["requests"].left -= 1
-        self._counted.quotas["tokens"].left -= tokens
+        self._counted.of_requests.left -= 1
+        self._counted.of_tokens.left -= tokens
         return Slot(tokens, self._counted, self._clock)
-
-    def remaining(self) -> int:
-        """How many requests may be sent now; 0 also when not one token is left."""
-        if not self.room_for(1):
-            return 0
-        left, quota = self._requests - self._counted.requests(), self._counted.quotas["requests"]
-        return min(left, quota.left) if self._clock.monotonic() < quota.until else left
 
     def resets_at_seconds(self) -> float:
         """Seconds until one more may be sent than now; 0 if all may. A slot that is not sent yet counts in full."""
         now, counted = self._forget(), self._counted
-        waits = [quota.until - now for quota in counted.quotas.values() if quota.lacks(1, now)]
+        waits = [it.until - now for it in (counted.of_requests, counted.of_tokens) if it.lacks(1, now)]
         full = counted.requests() >= self._requests or counted.tokens >= self._tokens
         if counted.requests() and (full or not waits):
             waits.append(counted.sent[0].expires_at - now if counted.sent else WINDOW_SECONDS + TRAVEL_SECONDS)
@@ -139,11 +149,9 @@ class SlidingMinute:
 
         Groq means requests of the day and tokens of the minute (https://console.groq.com/docs/rate-limits).
         """
-        for name, quota in self._counted.quotas.items():
-            left = header(f"x-ratelimit-remaining-{name}") or ""
-            seconds = reset_seconds(header(f"x-ratelimit-reset-{name}") or "")
-            if _COUNT.fullmatch(left) and seconds is not None:
-                quota.left, quota.until = int(left), self._clock.monotonic() + min(seconds, BELIEVED_SECONDS)
+        now = self._clock.monotonic()
+        self._counted.of_requests.believe(header, "requests", now)
+        self._counted.of_tokens.believe(header, "tokens", now)
 
     def restore(self, sent: Iterable[tuple[float, int]]) -> None:
         """Counts what was sent before the start, (seconds since it was recorded, tokens) each; before any `take`.

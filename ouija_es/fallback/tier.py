@@ -27,6 +27,9 @@ class Evidence:
     reason: Reason | None
 
 
+ANSWERED = Evidence(available=True, reason=None)
+
+
 class Call:
     """One call of a provider, from the decision to make it to its end, which is the end of the `with` block."""
 
@@ -56,7 +59,7 @@ class Call:
 
     def succeeded(self, reply: Reply) -> None:
         """The provider answered."""
-        self._tier.evidence = Evidence(available=True, reason=None)
+        self._tier.evidence = ANSWERED
         if self._slot is not None and reply.input_tokens is not None and reply.output_tokens is not None:
             self._slot.settle(reply.input_tokens + reply.output_tokens)
         if self._tier.minute is not None:
@@ -105,12 +108,13 @@ class Tier:
 
     def state(self, tokens: int = 1) -> TierState:
         """What a decision about a call of so many tokens sees of the provider now."""
+        requests_left, has_room = (None, True) if self.minute is None else self.minute.look(tokens)
         return TierState(
             in_flight=self.in_flight,
             breaker=self._breaker_state(),
-            held_ms=max(0, round((self._held_until - self._clock.monotonic()) * 1000)),
-            requests_left=None if self.minute is None else self.minute.remaining(),
-            has_room=self.minute is None or self.minute.room_for(tokens),
+            held_ms=max(0, round((self._held_until - self._clock.monotonic()) * 1000)) if self._held_until else 0,
+            requests_left=requests_left,
+            has_room=has_room,
         )
 
     def _breaker_state(self) -> BreakerState:

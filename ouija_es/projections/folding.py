@@ -35,10 +35,10 @@ class Folding:
         self._unwritten: list[SessionRow] = []
         self._checkpoints: list[Checkpoint] = []
 
-    def fold(self, rows: Iterable[LogRow], *, until: datetime | None = None) -> bool:
+    def fold(self, rows: Iterable[LogRow], *, until: datetime | None = None, linked: bool = False) -> bool:
         """Adds rows that follow, before the first that happened after `until`; whether that were all.
 
-        Raises PoisonEvent, Gap; what came before stays folded.
+        `linked`: this process has just computed their links, each from the one before. Raises PoisonEvent, Gap; what came before stays folded.
         """
         state = self.state
         for row in rows:
@@ -49,7 +49,7 @@ class Folding:
             if until is not None and event.at > until:
                 return False
             try:
-                state.fold(row, event)
+                state.fold(row, event, linked=linked)
             except (ValueError, TypeError, struct.error) as error:  # what no chain can hold: a stream that is no UUID
                 raise PoisonEvent(row.position) from error
             self._witness.look(state, row, event)

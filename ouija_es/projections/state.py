@@ -9,7 +9,7 @@ from ouija_es.errors import OuijaError
 from ouija_es.projections.providers import Providers
 from ouija_es.projections.recent import Recent
 from ouija_es.projections.totals import Totals
-from ouija_es.store.ledger import GENESIS, LogRow, link
+from ouija_es.store.ledger import GENESIS, LogRow, link_of
 
 VERSION = 2
 """Of the fold: views that were folded otherwise are rebuilt. Raise it with every change of what a fold keeps."""
@@ -56,13 +56,13 @@ class State(msgspec.Struct):
         sealed = self.sealed_position
         return self.ordinal - sealed if self.last_unsealing > sealed else 0
 
-    def fold(self, row: LogRow, event: Event) -> None:
-        """Adds the next row. Raises Gap."""
+    def fold(self, row: LogRow, event: Event, *, linked: bool = False) -> None:
+        """Adds the next row. `linked`: its link was computed from this state's just now. Raises Gap."""
         if row.position <= self.position:
             raise Gap(f"the row at {row.position} does not follow {self.position}")
         self.before = self.link
         self.ordinal += 1
-        self.link = link(self.before, self.ordinal, row.stream, row.version, row.topic, row.state)
+        self.link = row.link if linked else link_of(self.before, self.ordinal, row)
         self.position = row.position
         if self.latest is None or event.at > self.latest:
             self.latest = event.at

@@ -1,7 +1,6 @@
 """POST /ouija/ask."""
 
 import asyncio
-import contextlib
 import re
 import unicodedata
 from functools import partial
@@ -41,7 +40,6 @@ BODY_SECONDS = 5.0
 QUESTION_LIMIT = 500
 IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{16,255}")
 ECHO_LIMIT = 100
-_NO_WAIT = contextlib.nullcontext()
 # Unicode's category Cc, but newline and tab.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -171,19 +169,25 @@ async def read_body(req: Request) -> bytes:
         raise UnsupportedMediaType("Send the question as application/json in UTF-8.")
     if req.get_header("content-encoding", default="identity").strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body without a content encoding.")
-    too_large = TooLarge(f"A request may have at most {BODY_LIMIT_BYTES} bytes.")
-    if (req.content_length or 0) > BODY_LIMIT_BYTES:
-        raise too_large
+    whole: bytes | None = req.scope[WHOLE]
+    if len(whole or b"") > BODY_LIMIT_BYTES or (req.content_length or 0) > BODY_LIMIT_BYTES:
+        raise _too_large()
+    if whole is not None:
+        return whole
     body = bytearray()
     try:
-        async with _NO_WAIT if req.scope[WHOLE] else asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(BODY_SECONDS):
             while chunk := await req.stream.read(BODY_LIMIT_BYTES + 1 - len(body)):
                 body += chunk
                 if len(body) > BODY_LIMIT_BYTES:
-                    raise too_large
+                    raise _too_large()
     except TimeoutError:
         raise SlowBody(f"The request must be complete within {BODY_SECONDS:.0f} s.") from None
     return bytes(body)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"A request may have at most {BODY_LIMIT_BYTES} bytes.")
 
 
 def parse(body: bytes) -> AskRequest:

@@ -1,14 +1,15 @@
 """What Falcon leaves to the server: a client that sends nothing, goes away, or does not read its streamed answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from types import coroutine
 from typing import Any
 
 import falcon.asgi
 import msgspec
 from falcon.asgi import Request, Response
 
-from ouija_es.entropy import random_bytes
 from ouija_es.errors import MalformedRequest, RequestError, SlowBody
 from ouija_es.resources.envelope import SECURITY_HEADERS, SPAN
 from ouija_es.resources.problem import MEDIA_TYPE, problem_body
@@ -21,15 +22,15 @@ SEND_SECONDS = 10.0
 """How long a client may leave a piece of a stream unread before its connection is given up."""
 
 Message = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+Receive = Callable[[], Coroutine[Any, Any, Message]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class App(falcon.asgi.App[Request, Response]):
     """Falcon's application.
 
-    `scope[GONE]` is a future, done once nobody reads the response any more; `scope[WHOLE]` tells whether the
-    request's whole body was there with its first piece, so that nobody has to wait for more.
+    `scope[GONE]` is a future, done once nobody reads the response any more; `scope[WHOLE]` is the request's body if all
+    of it was there with its first piece, so that nobody has to wait for more, else None.
     """
 
     # Falcon's ASGI class overrides its WSGI one, too.
@@ -45,13 +46,11 @@ class App(falcon.asgi.App[Request, Response]):
             return
         gone = scope[GONE] = asyncio.get_running_loop().create_future()
         # Falcon waits for the first piece of a body before any responder runs: without a limit here, for ever.
-        try:
-            async with asyncio.timeout(FIRST_PIECE_SECONDS):
-                first = await receive()
-        except TimeoutError:
+        first = await _within(FIRST_PIECE_SECONDS, receive())
+        if first is None:
             await _refuse(send, SlowBody(f"The request must be complete within {FIRST_PIECE_SECONDS:.0f} s."))
             return
-        scope[WHOLE] = not first.get("more_body")
+        scope[WHOLE] = None if first.get("more_body") else first.get("body", b"")
 
         unread: Message | None = first
 
@@ -80,6 +79,36 @@ class App(falcon.asgi.App[Request, Response]):
                 scope[SPAN].end()
 
 
+async def _within(seconds: float, receiving: Coroutine[Any, Any, Message]) -> Message | None:
+    """The message; None if it takes longer. One that is there already, as nearly always, costs no timer."""
+    try:
+        waits_for = receiving.send(None)
+    except StopIteration as received:
+        message: Message = received.value
+        return message
+    try:
+        async with asyncio.timeout(seconds):
+            return await _going_on(receiving, waits_for)
+    except TimeoutError:
+        return None
+
+
+@coroutine
+def _going_on(begun: Coroutine[Any, Any, Message], waits_for: Any) -> Generator[Any, Any, Message]:  # noqa: ANN401 - the loop's
+    """Awaits a coroutine that has run up to its first wait already."""
+    while True:
+        try:
+            try:
+                woken = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - thrown on into it
+                waits_for = begun.throw(error)
+            else:
+                waits_for = begun.send(woken)
+        except StopIteration as received:
+            message: Message = received.value
+            return message
+
+
 def _done(gone: asyncio.Future[None]) -> None:
     if not gone.done():
         gone.set_result(None)
@@ -87,7 +116,7 @@ def _done(gone: asyncio.Future[None]) -> None:
 
 async def _refuse(send: Send, error: RequestError) -> None:
     """Without the application, which never gets to see the request; the connection is of no use any more."""
-    trace_id = random_bytes(16).hex()
+    trace_id = os.urandom(16).hex()
     body = msgspec.json.encode(problem_body(error, trace_id))
     headers = {
         "content-type": MEDIA_TYPE,

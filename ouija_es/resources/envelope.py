@@ -1,11 +1,11 @@
 """What every request and response carries: the trace id in, security headers and the trace id out."""
 
+import os
 import re
 
 import structlog
 from falcon.asgi import Request, Response
 
-from ouija_es.entropy import random_bytes
 from ouija_es.telemetry.tracing import RequestSpan, Tracer
 
 # https://www.w3.org/TR/trace-context/#traceparent-header; a malformed one is ignored, as the recommendation wants.
@@ -37,7 +37,7 @@ class Envelope:
         match = _TRACEPARENT.fullmatch(header) if header else None
         if self._tracer is None:
             req.context.span = None
-            req.context.trace_id = match[1] if match else random_bytes(16).hex()
+            req.context.trace_id = match[1] if match else os.urandom(16).hex()
         else:
             span = self._tracer.request(req.method, header if match else None, req.get_header("tracestate"))
             req.context.span = req.scope[SPAN] = span

@@ -119,7 +119,10 @@ class GroupCommit:
         self._gathering.append((Append(rows, session_key, destroyed_key), done))
         self._waiting_events += len(rows)
         if not self._busy:
-            self._hand_over()
+            # Not at once: whoever else appends in this turn of the loop goes along.
+            self._busy, self._busy_since = True, time.monotonic()
+            self._idle.clear()
+            loop.call_soon(self._hand_over)
         too_late = loop.call_later(seconds, _give_up, done)  # an asyncio.timeout costs four times as much
         try:
             await done
@@ -141,7 +144,6 @@ class GroupCommit:
         self._busy = bool(batch)
         if batch:
             self._busy_since = time.monotonic()
-            self._idle.clear()
             self._handover.put(batch)
         else:
             self._idle.set()

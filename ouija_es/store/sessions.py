@@ -55,7 +55,7 @@ class Sessions:
 
     def keep(self, session: Session) -> None:
         """Keeps a recorded session in memory, at the cost of the one not used for longest. Not a forgotten one."""
-        if session.id in self._forgotten:
+        if self._forgotten and session.id in self._forgotten:
             return
         self._known[session.id] = session
         self._known.move_to_end(session.id)

@@ -9,6 +9,8 @@ Layers (one transaction reaches from top to bottom):
 import fcntl
 import os
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -88,8 +90,8 @@ class EventRecorder(SQLiteApplicationRecorder):
 
     def __init__(self, datastore: SQLiteDatastore, events_table_name: str = "stored_events") -> None:
         super().__init__(datastore, events_table_name)
-        self.links: list[bytes] = []
-        """Of the rows inserted last, in their order."""
+        self.inserted: list[LogRow] = []
+        """The rows inserted last, in their order; they are in the log if their transaction was committed."""
         self._insert_into = (
             f"INSERT INTO {events_table_name} (originator_id, originator_version, topic, state, link) VALUES "
         )
@@ -122,12 +124,13 @@ class EventRecorder(SQLiteApplicationRecorder):
         ordinal, previous = c.fetchone() or (0, GENESIS)
         rows = []
         for number, it in enumerate(stored_events, ordinal + 1):
-            stream = _hex(it.originator_id)
-            previous = link(previous, number, stream, it.originator_version, it.topic, it.state)
-            rows.append((stream, it.originator_version, it.topic, it.state, previous))
-        self.links = [row[4] for row in rows]
+            stream, version, topic, state = _hex(it.originator_id), it.originator_version, it.topic, it.state
+            previous = link(previous, number, stream, version, topic, state)
+            rows.append((stream, version, topic, state, previous))
         last = _insert(c, self._insert_into, rows)
-        return list(range(last - len(rows) + 1, last + 1))
+        positions = range(last - len(rows) + 1, last + 1)
+        self.inserted = [LogRow(position, *row) for position, row in zip(positions, rows, strict=True)]
+        return list(positions)
 
 
 def _insert(c: SQLiteCursor, into: str, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -140,19 +143,18 @@ def _insert(c: SQLiteCursor, into: str, rows: Sequence[tuple[Any, ...]]) -> int:
     for size in ROWS_A_STATEMENT:
         while len(rows) - done >= size:
             some = rows[done : done + size]
-            values = ",".join([f"({','.join('?' * len(some[0]))})"] * size)
-            c.execute(into + values, [value for row in some for value in row])
+            c.execute(into + _places(len(some[0]), size), list(chain.from_iterable(some)))
             done += size
     return int(c.lastrowid or 0)
 
 
+@lru_cache
+def _places(columns: int, rows: int) -> str:
+    return ",".join([f"({','.join('?' * columns)})"] * rows)
+
+
 def _hex(originator_id: UUID | str) -> str:
     return originator_id.hex if isinstance(originator_id, UUID) else originator_id
-
-
-def to_log_row(position: int, event: StoredEvent, own_link: bytes) -> LogRow:
-    """The row as it is stored at a position."""
-    return LogRow(position, _hex(event.originator_id), event.originator_version, event.topic, event.state, own_link)
 
 
 class Factory(SQLiteFactory):

@@ -6,12 +6,12 @@ key, with `ouija.session-key|<session>` as associated data, and kept in the tabl
 """
 
 import hmac
+import os
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ouija_es.entropy import random_bytes
 from ouija_es.errors import OuijaError
 
 FORMAT = b"\x01"
@@ -33,7 +33,7 @@ class SealingKey:
 
     def seal(self, plaintext: bytes, associated: bytes) -> bytes:
         """The sealed bytes; they open only with the same `associated` bytes."""
-        nonce = random_bytes(NONCE_BYTES)
+        nonce = os.urandom(NONCE_BYTES)
         return FORMAT + nonce + self._cipher.encrypt(nonce, plaintext, associated)
 
     def open(self, sealed: bytes, associated: bytes) -> bytes:
@@ -64,7 +64,7 @@ class Vault:
 
     def new_key(self, session_id: UUID) -> tuple[SealingKey, bytes]:
         """A fresh key, and the wrapped form to be stored with the session's first event."""
-        raw = random_bytes(KEY_BYTES)
+        raw = os.urandom(KEY_BYTES)
         return SealingKey(raw), self._key.seal(raw, _associated(session_id))
 
     def unwrap(self, session_id: UUID, wrapped: bytes) -> SealingKey:

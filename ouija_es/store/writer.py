@@ -4,15 +4,15 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, PersistenceError, StoredEvent
 
 from ouija_es.errors import StoreErrorReason
 from ouija_es.store.ledger import LogRow
-from ouija_es.store.sqlite import EventRecorder, open_recorder, to_log_row
+from ouija_es.store.sqlite import EventRecorder, open_recorder
 from ouija_es.store.wal import bytes_left_of_older, generation
 
 RETRY_SECONDS = (0.05, 0.2)
@@ -27,8 +27,7 @@ class FileGone(PersistenceError):
     """The database's path does not lead to the open file any more: what is written there nobody will find again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """One caller's rows, recorded all or none, with the key of the session they open or erase."""
 
     rows: Sequence[StoredEvent]
@@ -103,7 +102,7 @@ class Writer:
         if self._recorder is None:
             raise PersistenceError("the database is closed")
         rows = [row for append in batch for row in append.rows]
-        positions = self._recorder.insert_events(
+        self._recorder.insert_events(
             rows,
             session_keys=[append.session_key for append in batch if append.session_key is not None],
             destroyed_keys=[append.destroyed_key for append in batch if append.destroyed_key is not None],
@@ -111,7 +110,7 @@ class Writer:
         if any(append.destroyed_key is not None for append in batch):
             self._destroyed_in = generation(self._wal_path)
         self._check_in_place()
-        self._committed += map(to_log_row, positions or (), rows, self._recorder.links)
+        self._committed += self._recorder.inserted
 
     def take_committed(self) -> list[LogRow]:
         """The rows written since the last call, in order; without those found written late, after an error."""

@@ -6,7 +6,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
-HTTP_EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0)
 COMMIT_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 PROJECTION_EDGES = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 STORE_ERRORS = ("busy", "full", "io", "conflict", "other")
@@ -21,16 +20,6 @@ class Instruments:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self.http_seconds = Histogram(
-            "ouija_http_request_duration_seconds",
-            "Time from a request to the head of its response.",
-            ["method", "route", "status"],
-            buckets=HTTP_EDGES,
-            registry=self.registry,
-        )
-        self.http_in_flight = Gauge(
-            "ouija_http_requests_in_flight", "Requests that have no response yet.", registry=self.registry
-        )
         self.commit_seconds = Histogram(
             "ouija_store_commit_seconds",
             "Time of one commit of the event log, for everybody who waited for it.",

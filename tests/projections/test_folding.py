@@ -25,7 +25,8 @@ from ouija_es.store import rows as rows_module
 from ouija_es.store.ledger import GENESIS, LogRow, link, link_of
 from ouija_es.store.mapper import to_row
 from ouija_es.store.rows import log_rows
-from ouija_es.store.sqlite import open_recorder, to_log_row
+from ouija_es.store.sqlite import open_recorder
+from tests.log_rows import to_log_row
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 INSTANCE = UUID(int=7)

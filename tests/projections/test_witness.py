@@ -17,7 +17,7 @@ from ouija_es.projections.witness import Witness
 from ouija_es.store.ledger import GENESIS, LogRow, link
 from ouija_es.store.mapper import to_row
 from ouija_es.store.seals import REACH_ROWS, LedgerKey, Links
-from ouija_es.store.sqlite import to_log_row
+from tests.log_rows import to_log_row
 from tests.projections.test_folding import question, write
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)

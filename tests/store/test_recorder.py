@@ -59,11 +59,24 @@ async def test_one_after_the_other_each_append_is_a_transaction(recorder: GroupC
     assert commits.since_start() == 20
 
 
-async def test_what_comes_while_the_writer_is_busy_becomes_one_transaction(
+async def test_what_comes_in_one_turn_of_the_loop_becomes_one_transaction(
     recorder: GroupCommit, commits: CommitCount, database: Path
 ) -> None:
     appends = [recorder.append(new_rows(3), seconds=PATIENCE_SECONDS) for _ in range(500)]
     assert set(await verdicts(*appends)) == {"recorded"}
+    assert commits.since_start() == 1
+    assert len(stored(database)) == 1500
+
+
+async def test_what_comes_while_the_writer_is_busy_becomes_one_transaction(
+    recorder: GroupCommit, commits: CommitCount, database: Path
+) -> None:
+    with locked(database):
+        first = asyncio.create_task(recorder.append(new_rows(3), seconds=PATIENCE_SECONDS))
+        await until(lambda: recorder.batch_seconds > 0.05)
+        appends = [asyncio.create_task(recorder.append(new_rows(3), seconds=PATIENCE_SECONDS)) for _ in range(499)]
+        await until(lambda: recorder.queue_depth == 1500)
+    assert set(await verdicts(first, *appends)) == {"recorded"}
     assert commits.since_start() == 2  # the first alone, then all who came meanwhile
     assert len(stored(database)) == 1500
 
