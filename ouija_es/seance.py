@@ -151,7 +151,7 @@ class Seance:
             language=ask.language,
             category=self._classifier.classify(ask.question, ask.language, words),
             at_risk=self._screen.at_risk(ask.question, words),
-            history=trim_history(list(session.exchanges)),
+            history=trim_history(session.exchanges),
             previous_canned_id=session.previous_canned_id,
         )
         account = Account(journal.stream, ask.trace_id, ask.span)

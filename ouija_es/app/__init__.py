@@ -4,7 +4,6 @@ from typing import Any
 
 import falcon
 import falcon.asgi
-from falcon.asgi import Request, Response
 
 from ouija_es.app.handlers import on_bug, on_falcon_error, on_request_error
 from ouija_es.app.parts import Parts
@@ -21,7 +20,7 @@ from ouija_es.resources.client_limit import ClientLimit
 from ouija_es.resources.connection import App
 from ouija_es.resources.dashboard import DashboardResource
 from ouija_es.resources.docs import DocsResource, OpenApiResource
-from ouija_es.resources.envelope import Envelope
+from ouija_es.resources.envelope import Envelope, EnvelopedResponse
 from ouija_es.resources.erasing import SessionResource
 from ouija_es.resources.health import HealthResource, LiveResource, ReadyResource
 from ouija_es.resources.http_metrics import HttpMetrics
@@ -36,10 +35,10 @@ EXPOSED_HEADERS = [
 ]
 
 
-def create_app(settings: Settings, readiness: Readiness) -> falcon.asgi.App[Request, Response]:
+def create_app(settings: Settings, readiness: Readiness) -> App:
     """The ASGI application. Raises StartError if the data folder cannot be used."""
     parts = Parts(settings, readiness)
-    app = App()
+    app = App(response_type=EnvelopedResponse)
     app.add_middleware(Envelope(parts.tracer))
     http_metrics = HttpMetrics()
     parts.instruments.registry.register(http_metrics)

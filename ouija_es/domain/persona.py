@@ -59,6 +59,11 @@ _VOICE = {
         Personality.PLAYFUL: "You are playful: you answer with irony and humour, never cruelty.",
     },
 }
+_SPIRIT = {
+    (language, personality): Message("system", _SYSTEM[language].format(voice=voice))
+    for language, voices in _VOICE.items()
+    for personality, voice in voices.items()
+}
 _FENCE_MARK = re.compile(r"</?(?:pregunta|question)>")
 _FENCE = {Language.ES: ("<pregunta>", "</pregunta>"), Language.EN: ("<question>", "</question>")}
 
@@ -73,7 +78,7 @@ _SENTENCE_END = re.compile(r"""[.!?…]+["'»”’)\]]*(?=\s|$)""")
 
 def messages(question: str, personality: Personality, language: Language, history: Sequence[Exchange]) -> list[Message]:
     """The chat to send: one system message, the end of `history` (oldest first, see `trim_history`), the question."""
-    chat = [Message("system", _SYSTEM[language].format(voice=_VOICE[language][personality]))]
+    chat = [_SPIRIT[language, personality]]
     for exchange in trim_history(history):
         chat.append(Message("user", _fenced(exchange.question, language)))
         chat.append(Message("assistant", exchange.response.translate(_LOOK_ALIKES)))
@@ -86,6 +91,8 @@ def trim_history(exchanges: Sequence[Exchange]) -> list[Exchange]:
 
     None is cut: one that does not fit is left out together with all before it, so that no gap is in the talk.
     """
+    if not exchanges:
+        return []
     kept: list[Exchange] = []
     room = HISTORY_CHARACTERS
     for exchange in reversed(exchanges[-HISTORY_EXCHANGES:]):

@@ -41,13 +41,14 @@ class _Quota:
     def lacks(self, need: int, now: float) -> bool:
         return now < self.until and self.left < need
 
-    def believe(self, header: HeaderLookup, name: str, now: float) -> None:
-        left, reset = header(f"x-ratelimit-remaining-{name}"), header(f"x-ratelimit-reset-{name}")
+    def believe(self, left: str | None, reset: str | None, now: float, at_most: int) -> None:
+        """What a reply said; `at_most` is what is sent in a minute anyway."""
         if left is None or reset is None or not _COUNT.fullmatch(left):
             return
-        seconds = reset_seconds(reset)
+        count = int(left)
+        seconds = BELIEVED_SECONDS if count > at_most else reset_seconds(reset)  # then it is no limit, until whenever
         if seconds is not None:
-            self.left, self.until = int(left), now + min(seconds, BELIEVED_SECONDS)
+            self.left, self.until = count, now + min(seconds, BELIEVED_SECONDS)
 
 
 @dataclass(slots=True)
@@ -150,8 +151,10 @@ class SlidingMinute:
         Groq means requests of the day and tokens of the minute (https://console.groq.com/docs/rate-limits).
         """
         now = self._clock.monotonic()
-        self._counted.of_requests.believe(header, "requests", now)
-        self._counted.of_tokens.believe(header, "tokens", now)
+        left, reset = header("x-ratelimit-remaining-requests"), header("x-ratelimit-reset-requests")
+        self._counted.of_requests.believe(left, reset, now, self._requests)
+        left, reset = header("x-ratelimit-remaining-tokens"), header("x-ratelimit-reset-tokens")
+        self._counted.of_tokens.believe(left, reset, now, self._tokens)
 
     def restore(self, sent: Iterable[tuple[float, int]]) -> None:
         """Counts what was sent before the start, (seconds since it was recorded, tokens) each; before any `take`.

@@ -38,7 +38,8 @@ class Folding:
     def fold(self, rows: Iterable[LogRow], *, until: datetime | None = None, linked: bool = False) -> bool:
         """Adds rows that follow, before the first that happened after `until`; whether that were all.
 
-        `linked`: this process has just computed their links, each from the one before. Raises PoisonEvent, Gap; what came before stays folded.
+        `linked`: this process has just computed their links, each from the one before. Raises PoisonEvent, Gap; what
+        came before stays folded.
         """
         state = self.state
         for row in rows:

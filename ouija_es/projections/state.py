@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from ouija_es.domain.events import Event, Sealed
+from ouija_es.domain.events import AttemptStarted, Event, Sealed
 from ouija_es.errors import OuijaError
 from ouija_es.projections.providers import Providers
 from ouija_es.projections.recent import Recent
@@ -66,6 +66,8 @@ class State(msgspec.Struct):
         self.position = row.position
         if self.latest is None or event.at > self.latest:
             self.latest = event.at
+        if isinstance(event, AttemptStarted):
+            return  # adds up to nothing: its end does
         self.totals.fold(event, self.recent.open.get(row.stream))
         self.providers.fold(event)
         self.recent.fold(row.stream, event)

@@ -66,7 +66,7 @@ class WireClient:
         self._client: Client = (
             ClientBuilder()
             .user_agent(f"ouija_es/{__version__}")
-            .default_headers(dict(endpoint.headers))
+            .default_headers({"content-type": "application/json", **endpoint.headers})
             .follow_redirects(enable=False)
             # The body limit counts what is read, so nothing may be unpacked on the way.
             .gzip(enable=False).brotli(enable=False).zstd(enable=False).deflate(enable=False)
@@ -140,7 +140,6 @@ class WireClient:
     def _request(self, body: object, timeout_seconds: float, headers: Mapping[str, str]) -> RequestBuilder:
         request = (
             self._client.post(self._endpoint.url)
-            .header("content-type", "application/json")
             .body_bytes(msgspec.json.encode(body))
             .timeout(timedelta(seconds=timeout_seconds))
         )
@@ -166,9 +165,6 @@ def _transport() -> Iterator[None]:
 def _check(response: Response) -> None:
     if response.status != 200:
         raise status_error(response.status, response.get_header)
-    length = response.get_header("content-length")
-    if length is not None and length.isdecimal() and int(length) > BODY_LIMIT_BYTES:
-        raise ProviderError(Reason.MALFORMED_RESPONSE)
 
 
 def decoded(shape: msgspec.json.Decoder[Shape], raw: bytes | bytearray) -> Shape:

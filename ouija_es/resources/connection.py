@@ -8,10 +8,10 @@ from typing import Any
 
 import falcon.asgi
 import msgspec
-from falcon.asgi import Request, Response
+from falcon.asgi import Request
 
 from ouija_es.errors import MalformedRequest, RequestError, SlowBody
-from ouija_es.resources.envelope import SECURITY_HEADERS, SPAN
+from ouija_es.resources.envelope import SECURITY_HEADERS, SPAN, EnvelopedResponse
 from ouija_es.resources.problem import MEDIA_TYPE, problem_body
 
 GONE = "ouija_es.gone"
@@ -26,7 +26,7 @@ Receive = Callable[[], Coroutine[Any, Any, Message]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class App(falcon.asgi.App[Request, Response]):
+class App(falcon.asgi.App[Request, EnvelopedResponse]):
     """Falcon's application.
 
     `scope[GONE]` is a future, done once nobody reads the response any more; `scope[WHOLE]` is the request's body if all

@@ -4,6 +4,7 @@ import os
 import re
 
 import structlog
+from falcon import ResponseOptions
 from falcon.asgi import Request, Response
 
 from ouija_es.telemetry.tracing import RequestSpan, Tracer
@@ -22,7 +23,15 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-_SECURITY_HEADERS = list(SECURITY_HEADERS.items())
+_AS_FALCON_KEEPS_THEM = {name.lower(): value for name, value in SECURITY_HEADERS.items()}
+
+
+class EnvelopedResponse(Response):
+    """A response that has the security headers from its start; a responder's own win."""
+
+    def __init__(self, options: ResponseOptions | None = None) -> None:
+        super().__init__(options)
+        self._headers.update(_AS_FALCON_KEEPS_THEM)  # `set_headers` looks at each of them, for every request
 
 
 class Envelope:
@@ -43,8 +52,6 @@ class Envelope:
             req.context.span = req.scope[SPAN] = span
             req.context.trace_id = span.trace_id
             structlog.contextvars.bind_contextvars(span_id=span.span_id)  # a request has a task of its own
-        # Before the responder, whose own headers win.
-        resp.set_headers(_SECURITY_HEADERS)
         resp.set_header("X-Trace-Id", req.context.trace_id)
 
     async def process_response(self, req: Request, resp: Response, resource: object, req_succeeded: bool) -> None:  # noqa: FBT001 - Falcon's

@@ -1,7 +1,7 @@
 """What is known of sessions: a bounded memory of this process, filled from the log when a session is not in it."""
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
@@ -26,13 +26,14 @@ class Session:
         self.key = key
         self.wrapped_key = wrapped_key
         """To be stored with the first event; None once it is."""
-        self.exchanges: deque[Exchange] = deque(maxlen=HISTORY_EXCHANGES)
+        self.exchanges: list[Exchange] = []
         self.previous_canned_id: str | None = None
 
     def remember(self, question: str, answer: AnsweredTexts) -> None:
         """Adds an exchange. What was answered out of character is never told to a model later on."""
         if not answer.safety:
             self.exchanges.append(Exchange(question, answer.response))
+            del self.exchanges[:-HISTORY_EXCHANGES]
         self.previous_canned_id = answer.canned_answer_id
 
 
