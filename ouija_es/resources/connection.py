@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from types import coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import falcon.asgi
 import msgspec
@@ -23,7 +23,8 @@ SEND_SECONDS = 10.0
 
 Message = Mapping[str, Any]
 Receive = Callable[[], Coroutine[Any, Any, Message]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Result = TypeVar("Result")
+Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 
 
 class App(falcon.asgi.App[Request, EnvelopedResponse]):
@@ -46,8 +47,9 @@ class App(falcon.asgi.App[Request, EnvelopedResponse]):
             return
         gone = scope[GONE] = asyncio.get_running_loop().create_future()
         # Falcon waits for the first piece of a body before any responder runs: without a limit here, for ever.
-        first = await _within(FIRST_PIECE_SECONDS, receive())
-        if first is None:
+        try:
+            first = await _within(FIRST_PIECE_SECONDS, receive())
+        except TimeoutError:
             await _refuse(send, SlowBody(f"The request must be complete within {FIRST_PIECE_SECONDS:.0f} s."))
             return
         scope[WHOLE] = None if first.get("more_body") else first.get("body", b"")
@@ -66,8 +68,7 @@ class App(falcon.asgi.App[Request, EnvelopedResponse]):
                 await send(message)
                 return
             try:
-                async with asyncio.timeout(SEND_SECONDS):
-                    await send(message)
+                await _within(SEND_SECONDS, send(message))
             except TimeoutError:
                 _done(gone)
                 raise
@@ -79,22 +80,19 @@ class App(falcon.asgi.App[Request, EnvelopedResponse]):
                 scope[SPAN].end()
 
 
-async def _within(seconds: float, receiving: Coroutine[Any, Any, Message]) -> Message | None:
-    """The message; None if it takes longer. One that is there already, as nearly always, costs no timer."""
+async def _within(seconds: float, awaited: Coroutine[Any, Any, Result]) -> Result:
+    """Its result. Raises TimeoutError if it takes longer; what need not wait, as nearly always, costs no timer."""
     try:
-        waits_for = receiving.send(None)
-    except StopIteration as received:
-        message: Message = received.value
-        return message
-    try:
-        async with asyncio.timeout(seconds):
-            return await _going_on(receiving, waits_for)
-    except TimeoutError:
-        return None
+        waits_for = awaited.send(None)
+    except StopIteration as done:
+        result: Result = done.value
+        return result
+    async with asyncio.timeout(seconds):
+        return await _going_on(awaited, waits_for)
 
 
 @coroutine
-def _going_on(begun: Coroutine[Any, Any, Message], waits_for: Any) -> Generator[Any, Any, Message]:  # noqa: ANN401 - the loop's
+def _going_on(begun: Coroutine[Any, Any, Result], waits_for: Any) -> Generator[Any, Any, Result]:  # noqa: ANN401 - the loop's
     """Awaits a coroutine that has run up to its first wait already."""
     while True:
         try:
@@ -104,9 +102,9 @@ def _going_on(begun: Coroutine[Any, Any, Message], waits_for: Any) -> Generator[
                 waits_for = begun.throw(error)
             else:
                 waits_for = begun.send(woken)
-        except StopIteration as received:
-            message: Message = received.value
-            return message
+        except StopIteration as done:
+            result: Result = done.value
+            return result
 
 
 def _done(gone: asyncio.Future[None]) -> None:

@@ -31,7 +31,8 @@ class Stream:
     def __init__(
         self, asking: Callable[[Tell], Awaitable[Answer]], gone: asyncio.Future[None], *, finish_without_client: bool
     ) -> None:
-        self.task = asyncio.create_task(self._ask(asking))
+        self._loop = asyncio.get_running_loop()
+        self.task = self._loop.create_task(self._ask(asking))
         self._finish_without_client = finish_without_client
         self._told: list[Item | RequestError | None] = []  # None: the end
         self._more = asyncio.Event()
@@ -53,7 +54,7 @@ class Stream:
 
     async def events(self, body: Callable[[Answer], AnswerBody], trace_id: str) -> AsyncIterator[SSEvent | None]:
         """The events to send; None is a comment line."""
-        commenting = asyncio.create_task(self._comment())
+        self._comment_later()
         try:
             yield None
             shown = False
@@ -72,7 +73,7 @@ class Stream:
                     if (event := _to_event(item, body, trace_id)) is not None:
                         yield event
         finally:
-            commenting.cancel()
+            self._commenting.cancel()
             if not self._finish_without_client:
                 self.task.cancel()
 
@@ -94,10 +95,12 @@ class Stream:
         self._told.append(item)
         self._more.set()
 
-    async def _comment(self) -> None:
-        while True:
-            await asyncio.sleep(COMMENT_SECONDS)
-            self._more.set()
+    def _comment_later(self) -> None:
+        self._commenting = self._loop.call_later(COMMENT_SECONDS, self._comment)
+
+    def _comment(self) -> None:
+        self._more.set()
+        self._comment_later()
 
     def _nobody_reads(self, _: object) -> None:
         self._tell(None)
