@@ -48,7 +48,7 @@ class App(falcon.asgi.App[Request, EnvelopedResponse]):
         gone = scope[GONE] = asyncio.get_running_loop().create_future()
         # Falcon waits for the first piece of a body before any responder runs: without a limit here, for ever.
         try:
-            first = await _within(FIRST_PIECE_SECONDS, receive())
+            first = await within(FIRST_PIECE_SECONDS, receive())
         except TimeoutError:
             await _refuse(send, SlowBody(f"The request must be complete within {FIRST_PIECE_SECONDS:.0f} s."))
             return
@@ -68,7 +68,7 @@ class App(falcon.asgi.App[Request, EnvelopedResponse]):
                 await send(message)
                 return
             try:
-                await _within(SEND_SECONDS, send(message))
+                await within(SEND_SECONDS, send(message))
             except TimeoutError:
                 _done(gone)
                 raise
@@ -80,7 +80,7 @@ class App(falcon.asgi.App[Request, EnvelopedResponse]):
                 scope[SPAN].end()
 
 
-async def _within(seconds: float, awaited: Coroutine[Any, Any, Result]) -> Result:
+async def within(seconds: float, awaited: Coroutine[Any, Any, Result]) -> Result:
     """Its result. Raises TimeoutError if it takes longer; what need not wait, as nearly always, costs no timer."""
     try:
         waits_for = awaited.send(None)
