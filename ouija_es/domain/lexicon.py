@@ -18,15 +18,12 @@ _THRICE: Final = re.compile(r"(.)\1\1")  # finds what `_DRAWN_OUT` shortens, and
 class _Node:
     """What may follow in a phrase, each part as it is written in the lists, and what it says if it ends here."""
 
-    __slots__ = ("any_word", "children", "lengths", "literal", "takes_class", "votes")
+    __slots__ = ("children", "openings", "votes")
 
     def __init__(self) -> None:
         self.votes: Votes | None = None
         self.children = _CHILDLESS
-        self.literal = True  # whether nothing but whole words may follow
-        self.takes_class = False
-        self.any_word: _Node | None = None
-        self.lengths: dict[str, list[int]] | None = None  # of the starts that may follow, by how they begin
+        self.openings: _Openings | None = None  # what may follow but whole words; most nodes have none
 
     def child(self, part: str) -> "_Node":
         node = self.children.get(part)
@@ -34,39 +31,54 @@ class _Node:
             if self.children is _CHILDLESS:
                 self.children = {}
             node = self.children[part] = _Node()
-            if part[-1] == _REST:
-                self._add_length(part[:-1])
-            elif part[0] == _CLASS:
-                self.takes_class = True
-            elif part == _ANY:
-                self.any_word = node
-            else:
-                return node
-            self.literal = False
+            if part[-1] == _REST or part[0] in _CLASS + _ANY:
+                self.openings = self.openings or _Openings()
+                self.openings.add(part, node)
         return node
-
-    def _add_length(self, start: str) -> None:
-        self.lengths = {} if self.lengths is None else self.lengths
-        lengths = self.lengths.setdefault(start[:_KEY], [])
-        if len(start) not in lengths:
-            insort(lengths, len(start))
 
     def following(self, token: str, classes: Mapping[str, tuple[str, ...]]) -> list["_Node"]:
         """`_` and the classes of the word first, then the starts from short to long, then the whole word."""
-        children = self.children
-        found = [] if self.any_word is None else [self.any_word]
-        if self.takes_class and token in classes:
-            found += [children[name] for name in classes[token] if name in children]
-        if self.lengths is not None:
-            if token[0] + _REST in children:
-                found.append(children[token[0] + _REST])
-            for length in self.lengths.get(token[:_KEY], ()):
+        children, openings = self.children, self.openings
+        found = []
+        if openings is not None:
+            if openings.any_word is not None:
+                found.append(openings.any_word)
+            if openings.takes_class and token in classes:
+                found += [children[name] for name in classes[token] if name in children]
+            if token[0] in openings.letters:
+                found.append(openings.letters[token[0]])
+            for length in openings.lengths.get(token[:_KEY], ()):
                 start = token[:length] + _REST
                 if start in children:
                     found.append(children[start])
         if token in children:
             found.append(children[token])
         return found
+
+
+class _Openings:
+    """The children of a node that stand for many words."""
+
+    __slots__ = ("any_word", "lengths", "letters", "takes_class")
+
+    def __init__(self) -> None:
+        self.any_word: _Node | None = None
+        self.takes_class = False
+        self.letters: dict[str, _Node] = {}  # the starts of one letter
+        self.lengths: dict[str, list[int]] = {}  # of the longer starts, by how they begin
+
+    def add(self, part: str, node: _Node) -> None:
+        length = len(part) - len(_REST)
+        if part == _ANY:
+            self.any_word = node
+        elif part[0] == _CLASS:
+            self.takes_class = True
+        elif length < _KEY:
+            self.letters[part[0]] = node
+        else:
+            lengths = self.lengths.setdefault(part[:_KEY], [])
+            if length not in lengths:
+                insort(lengths, length)
 
 
 # Shared by all ends of phrases: most nodes are such an end, and making a dict for each takes a fifth of the build.
@@ -137,13 +149,9 @@ class Lexicon:
                 reached += 1
                 onward = []
                 for node in nodes:
-                    if not node.literal:
-                        following = node.following(token, classes)
-                    elif token in node.children:
-                        following = [node.children[token]]
-                    else:
+                    if node.openings is None and token not in node.children:
                         continue
-                    for child in following:
+                    for child in node.following(token, classes):
                         if child.votes is not None:
                             place, found = reached, child.votes
                         if child.children:
@@ -157,12 +165,8 @@ class Lexicon:
         nodes = self._root.following(token, self._classes)
         if not nodes and (base := self._base(token)):
             return self._known.get(base) or self._meaning(base)
-        votes = None
-        for node in nodes:
-            if node.votes is not None:
-                votes = node.votes
-        if votes is None:
-            votes = self._end_votes(token)
+        alone = [node.votes for node in nodes if node.votes is not None]
+        votes = alone[-1] if alone else self._end_votes(token)
         meaning = votes, [node for node in nodes if node.children]
         if token in self._root.children or token in self._classes or token in self.function_words:
             self._known[token] = meaning
