@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
 from itertools import filterfalse
@@ -43,7 +43,9 @@ class Level(StrEnum):
 
 
 _WORD: Final = re.compile(r"[^\W_]+")
-_SENTENCE_END: Final = re.compile(r"[.!?…¡¿\n]+")
+_SENTENCE_ENDS: Final = ".!?…¡¿\n"
+_SENTENCE_END: Final = re.compile(f"[{_SENTENCE_ENDS}]+")
+_AROUND: Final = _SENTENCE_ENDS + " "  # a question that has none of these but around it is one sentence
 _JOINER: Final = re.compile(  # apostrophes and what is typed for them, soft hyphen, zero-width characters
     "['`\u00ad\u00b4\u02bc\u2018\u2019\uff07\u200b-\u200f\u2060\ufeff]"
 )
@@ -51,10 +53,35 @@ _JOINER: Final = re.compile(  # apostrophes and what is typed for them, soft hyp
 
 def fold(text: str) -> list[str]:
     """The words of a text as they are compared: casefolded, accents off (ñ is n), apostrophes out (`don't`: `dont`)."""
+    try:
+        letters = text.encode("latin-1").translate(_LATIN_1, _LATIN_1_JOINERS)
+    except UnicodeEncodeError:
+        return _folded(text)
+    return _folded(text) if _MANY in letters else letters.decode("latin-1").split()
+
+
+def _folded(text: str) -> list[str]:
     text = _JOINER.sub("", text.casefold())
     if not text.isascii():
         text = "".join(filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", text))).casefold()
     return _WORD.findall(text)
+
+
+def _latin_1() -> Iterator[int]:
+    """What each character of Latin-1 is folded to: they do not depend on each other."""
+    for character in map(chr, range(256)):
+        words = _folded(character)
+        if not words:
+            yield ord(" ")
+        elif len(words) == len(words[0]) == 1 and ord(words[0]) < 256:
+            yield ord(words[0])
+        else:
+            yield _MANY
+
+
+_MANY: Final = 0  # stands for what folds to several characters (ß, ¼) or to one beyond Latin-1 (µ)
+_LATIN_1: Final = bytes(_latin_1())
+_LATIN_1_JOINERS: Final = bytes(code for code in range(256) if _JOINER.match(chr(code)))
 
 
 class Classifier:
@@ -69,7 +96,7 @@ class Classifier:
 
     def prepare(self) -> None:
         """Makes the lexicons. Raises ValueError for an unknown category or level, KeyError for a missing part."""
-        _ = self._lexicons
+        _ = self._leanings
 
     def classify(self, question: str, language: Language, words: Sequence[str] | None = None) -> Category:
         """The category with the strongest match, in a tie the more specific one; `GENERAL` if nothing matches.
@@ -86,22 +113,41 @@ class Classifier:
     def _lexicons(self) -> dict[Language, Lexicon]:
         return {language: _lexicon(parts) for language, parts in self._lists.items()}
 
+    @cached_property
+    def _leanings(self) -> dict[Language, list[tuple[Lexicon, dict[str, int]]]]:
+        """Of each language the others, with the function words that only one of the two has: 1 if the other, or -1."""
+        return {
+            language: [
+                (
+                    other,
+                    dict.fromkeys(other.function_words - stated.function_words, 1)
+                    | dict.fromkeys(stated.function_words - other.function_words, -1),
+                )
+                for other in self._lexicons.values()
+                if other is not stated
+            ]
+            for language, stated in self._lexicons.items()
+        }
+
     def _readings(self, words: Sequence[str], language: Language) -> list[Lexicon]:
         """Whose lists to try: people forget the language field, and Spanish `son` is not the English one."""
-        stated = self._lexicons[language]
-        readings = [stated]
-        own = sum(map(stated.function_words.__contains__, words))
-        for other in self._lexicons.values():
-            if other is not stated:
-                theirs = sum(map(other.function_words.__contains__, words))
-                if theirs >= own:
-                    readings.insert(0 if theirs > own else 1, other)
+        readings = [self._lexicons[language]]
+        for other, leanings in self._leanings[language]:
+            leaning = 0
+            for word in words:
+                if word in leanings:
+                    leaning += leanings[word]
+            if leaning >= 0:
+                readings.insert(0 if leaning else 1, other)
         return readings
 
 
 def _asked(question: str, lexicon: Lexicon) -> Votes:
     """A story ends with what it asks: the last sentence's votes if they name a subject beyond doubt, else none."""
-    *story, last = filter(str.strip, _SENTENCE_END.split(question))
+    text = question.strip(_AROUND)
+    if not any(map(text.__contains__, _SENTENCE_ENDS)):
+        return 0
+    *story, last = filter(str.strip, _SENTENCE_END.split(text))
     votes = lexicon.votes(fold(last)) if story else 0
     return votes if votes >= _BEYOND_DOUBT and _winner(votes) not in _BACKDROP else 0
 
@@ -127,7 +173,7 @@ def _vote(category: Category, level: Level) -> Votes:
 
 
 def _winner(votes: Votes) -> Category:
-    return SPECIFICITY[-votes.bit_length() % len(Category)]
+    return SPECIFICITY[-votes.bit_length() % len(SPECIFICITY)]
 
 
 _RULES: Final = ("spellings", "function_words", "classes", "inflections")

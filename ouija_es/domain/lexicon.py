@@ -2,28 +2,28 @@
 
 import re
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 Votes = int  # a set, one bit each, whose meaning is the caller's
 
 _START, _END = "^", "$"
 _CLASS, _ANY, _REST = "@", "_", "*"
-_ANY_WORD: Final = (_ANY,)
+_KEY: Final = 2  # so many first letters of a word decide which starts are tried, so many last ones which ends
 _SHORTEST_BASE: Final = 4  # letters; shorter ones are too often other words
 _DRAWN_OUT: Final = re.compile(r"([^\W\d])\1{2,}")
+_THRICE: Final = re.compile(r"(.)\1\1")  # finds what `_DRAWN_OUT` shortens, and more, in a third of the time
 
 
 class _Node:
     """What may follow in a phrase, each part as it is written in the lists, and what it says if it ends here."""
 
-    __slots__ = ("children", "lengths", "open", "votes")
+    __slots__ = ("children", "openings", "votes")
 
     def __init__(self) -> None:
         self.votes: Votes | None = None
         self.children = _CHILDLESS
-        self.open = False  # whether a class or any word may follow
-        self.lengths: dict[str, list[int]] | None = None  # of the starts that may follow, by their first letter
+        self.openings: _Openings | None = None  # what may follow but whole words; most nodes have none
 
     def child(self, part: str) -> "_Node":
         node = self.children.get(part)
@@ -31,28 +31,54 @@ class _Node:
             if self.children is _CHILDLESS:
                 self.children = {}
             node = self.children[part] = _Node()
-            if part[-1] == _REST:
-                self.lengths = {} if self.lengths is None else self.lengths
-                lengths = self.lengths.setdefault(part[0], [])
-                if len(part) - 1 not in lengths:
-                    insort(lengths, len(part) - 1)
-            elif part[0] in _CLASS + _ANY:
-                self.open = True
+            if part[-1] == _REST or part[0] in _CLASS + _ANY:
+                self.openings = self.openings or _Openings()
+                self.openings.add(part, node)
         return node
 
     def following(self, token: str, classes: Mapping[str, tuple[str, ...]]) -> list["_Node"]:
         """`_` and the classes of the word first, then the starts from short to long, then the whole word."""
-        children = self.children
-        whole = children.get(token)
+        children, openings = self.children, self.openings
         found = []
-        if self.open:
-            found += [children[name] for name in classes.get(token, _ANY_WORD) if name in children]
-        if self.lengths is not None and token[0] in self.lengths:
-            starts = [token[:n] + _REST for n in self.lengths[token[0]]]
-            found += [children[start] for start in starts if start in children]
-        if whole is not None:
-            found.append(whole)
+        if openings is not None:
+            if openings.any_word is not None:
+                found.append(openings.any_word)
+            if openings.takes_class and token in classes:
+                found += [children[name] for name in classes[token] if name in children]
+            if token[0] in openings.letters:
+                found.append(openings.letters[token[0]])
+            for length in openings.lengths.get(token[:_KEY], ()):
+                start = token[:length] + _REST
+                if start in children:
+                    found.append(children[start])
+        if token in children:
+            found.append(children[token])
         return found
+
+
+class _Openings:
+    """The children of a node that stand for many words."""
+
+    __slots__ = ("any_word", "lengths", "letters", "takes_class")
+
+    def __init__(self) -> None:
+        self.any_word: _Node | None = None
+        self.takes_class = False
+        self.letters: dict[str, _Node] = {}  # the starts of one letter
+        self.lengths: dict[str, list[int]] = {}  # of the longer starts, by how they begin
+
+    def add(self, part: str, node: _Node) -> None:
+        length = len(part) - len(_REST)
+        if part == _ANY:
+            self.any_word = node
+        elif part[0] == _CLASS:
+            self.takes_class = True
+        elif length < _KEY:
+            self.letters[part[0]] = node
+        else:
+            lengths = self.lengths.setdefault(part[:_KEY], [])
+            if length not in lengths:
+                insort(lengths, length)
 
 
 # Shared by all ends of phrases: most nodes are such an end, and making a dict for each takes a fifth of the build.
@@ -85,7 +111,7 @@ class Lexicon:
         for name, members in classes.items():
             for member in members:
                 for form in (member, *plurals(member)):
-                    self._classes[form] = (*self._classes.get(form, _ANY_WORD), _CLASS + name)
+                    self._classes[form] = (*self._classes.get(form, ()), _CLASS + name)
         self._root = _Node()
         self._ends: dict[str, Votes] = {}
         for entry, votes in entries:
@@ -94,9 +120,9 @@ class Lexicon:
             for form in plurals(word) if node.votes is not None and word[-1] != _REST else ():
                 other = self._root.child(form)
                 other.votes = node.votes if other.votes is None else other.votes
-        self._end_lengths = sorted({len(end) for end in self._ends}, reverse=True)
+        self._end_lengths = _lengths(self._ends)
         self._inflections = {ending: tuple(bases) for ending, bases in inflections.items()}
-        self._inflection_lengths = sorted({len(ending) for ending in inflections}, reverse=True)
+        self._inflection_lengths = _lengths(inflections)
         self._known: dict[str, tuple[Votes, list[_Node]]] = {}  # of words of the lists only: none of an asker's stays
 
     def _add(self, entry: str, votes: Votes) -> None:
@@ -108,25 +134,29 @@ class Lexicon:
             node = node.children.get(part) or node.child(part)
         node.votes = votes | (node.votes or 0)
 
-    def votes(self, words: Iterable[str]) -> Votes:
+    def votes(self, words: Sequence[str]) -> Votes:
         """What the words say, taken together."""
         spellings, known, classes = self._spellings, self._known, self._classes
-        tokens = [_START, *[spellings.get(word, word) for word in words], _END]
+        tokens = [_START, *words, _END]
+        if not spellings.keys().isdisjoint(words):
+            tokens = [spellings.get(token, token) for token in tokens]
         votes, place, end = 0, 0, len(tokens)
         while place < end:
             found, nodes = known.get(tokens[place]) or self._meaning(tokens[place])
             reached = place = place + 1
             while nodes and reached < end:
                 token = tokens[reached]
-                if len(nodes) == 1:
-                    nodes = nodes[0].following(token, classes)
-                else:
-                    nodes = [child for node in nodes for child in node.following(token, classes)]
                 reached += 1
-                for node in reversed(nodes):
-                    if node.votes is not None:
-                        place, found = reached, node.votes
-                        break
+                onward = []
+                for node in nodes:
+                    if node.openings is None and token not in node.children:
+                        continue
+                    for child in node.following(token, classes):
+                        if child.votes is not None:
+                            place, found = reached, child.votes
+                        if child.children:
+                            onward.append(child)
+                nodes = onward
             votes |= found
         return votes
 
@@ -136,26 +166,42 @@ class Lexicon:
         if not nodes and (base := self._base(token)):
             return self._known.get(base) or self._meaning(base)
         alone = [node.votes for node in nodes if node.votes is not None]
-        if alone:
-            votes = alone[-1]
-        else:
-            votes = next((self._ends[token[-n:]] for n in self._end_lengths if token[-n:] in self._ends), 0)
+        votes = alone[-1] if alone else self._end_votes(token)
         meaning = votes, [node for node in nodes if node.children]
         if token in self._root.children or token in self._classes or token in self.function_words:
             self._known[token] = meaning
         return meaning
 
+    def _end_votes(self, token: str) -> Votes:
+        for n in _fitting(self._end_lengths, token):
+            if token[-n:] in self._ends:
+                return self._ends[token[-n:]]
+        return 0
+
     def _base(self, token: str) -> str | None:
         """The listed word that an unlisted one is a form of, if there is one."""
-        short = _DRAWN_OUT.sub(r"\1", token)
-        if short != token:
+        if _THRICE.search(token) and (short := _DRAWN_OUT.sub(r"\1", token)) != token:
             return short
-        for n in self._inflection_lengths:
+        for n in _fitting(self._inflection_lengths, token):
             for ending in self._inflections.get(token[-n:], ()):
                 base = token[:-n] + ending
                 if len(base) >= _SHORTEST_BASE and (base in self._root.children or base in self._classes):
                     return base
         return None
+
+
+def _lengths(endings: Collection[str]) -> dict[str, list[int]]:
+    """How long the endings of a word may be, from long to short, by its last letters."""
+    lengths: dict[str, list[int]] = {}
+    for key in {ending[-_KEY:] for ending in endings}:
+        fitting = {len(ending) for ending in endings if ending[-_KEY:] == key or key.endswith(ending)}
+        lengths[key] = sorted(fitting, reverse=True)
+    return lengths
+
+
+def _fitting(lengths: Mapping[str, Sequence[int]], token: str) -> Sequence[int]:
+    """Those of `_lengths` that an ending of this word may have."""
+    return lengths.get(token[-_KEY:]) or lengths.get(token[-1:], ())
 
 
 def plurals(word: str) -> tuple[str, ...]:

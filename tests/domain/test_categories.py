@@ -171,6 +171,13 @@ def test_a_class_stands_for_each_of_its_words_and_their_plurals() -> None:
     assert classifier.classify("perdí a mi gato", ES) is Category.GENERAL
 
 
+def test_the_longest_start_wins_and_one_letter_is_a_start() -> None:
+    classifier = small(love={"strong": ["a los 8*"]}, money={"strong": ["a los 80*"]}, death={"strong": ["a los 8"]})
+    assert classifier.classify("a los 85", ES) is Category.LOVE
+    assert classifier.classify("a los 800", ES) is Category.MONEY
+    assert classifier.classify("a los 8", ES) is Category.DEATH
+
+
 def test_any_one_word_may_stand_where_a_phrase_leaves_a_gap() -> None:
     classifier = small(love={"strong": ["volver con _ otra vez"]})
     assert classifier.classify("volver con Zoraida otra vez", ES) is Category.LOVE
@@ -210,6 +217,11 @@ def test_no_text_breaks_it(text: str, language: Language) -> None:
 @given(st.text())
 def test_folding_twice_is_folding_once(text: str) -> None:
     assert fold(" ".join(fold(text))) == fold(text)
+
+
+@given(st.text(st.characters(max_codepoint=0xFF)))
+def test_a_text_in_western_letters_is_folded_like_any_other(text: str) -> None:
+    assert fold(f"{text} ω") == [*fold(text), "ω"]
 
 
 def levels_of(language: Language) -> dict[str, dict[str, list[str]]]:
