@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 from ouija_es.fallback.tier import Tier
 from ouija_es.projections.projector import Projector
@@ -13,8 +12,6 @@ from ouija_es.store.ledger import LogRow
 from ouija_es.store.recorder import GroupCommit
 from ouija_es.telemetry.instruments import Instruments
 from ouija_es.telemetry.tracing import Tracer
-
-_UNTRACED = nullcontext()
 
 
 class Commits:
@@ -31,13 +28,13 @@ class Commits:
         if rows:
             self._instruments.commit_seconds.observe(seconds)
             started_at = time.perf_counter()
-            with self._projecting(rows):
+            if self._tracer is None:
                 self._projector.feed(rows)
+            else:
+                with self._tracer.projecting(len(rows), rows[-1].position):
+                    self._projector.feed(rows)
             self._instruments.projection_seconds.observe(time.perf_counter() - started_at)
             self._sealer.look()
-
-    def _projecting(self, rows: Sequence[LogRow]) -> AbstractContextManager[None]:
-        return _UNTRACED if self._tracer is None else self._tracer.projecting(len(rows), rows[-1].position)
 
     def failed(self, reason: str) -> None:
         """Somebody's rows were not recorded."""

@@ -5,6 +5,8 @@ import msgspec
 from ouija_es.domain.events import AttemptFailed, AttemptSkipped, AttemptSucceeded
 from ouija_es.domain.vocabulary import Outcome, Provider, Reason
 
+ANSWERED, FAILED, SKIPPED = Outcome  # a member is dear to look up in its enum, and this is done for every try
+
 Ended = AttemptSucceeded | AttemptFailed | AttemptSkipped
 """The events that tell of a try's end."""
 
@@ -21,7 +23,7 @@ class Attempt(msgspec.Struct, frozen=True, rename="camel", gc=False):
 def attempt_of(ended: Ended) -> Attempt:
     """The attempt an event tells of."""
     if isinstance(ended, AttemptSucceeded):
-        return Attempt(ended.provider, Outcome.ANSWERED, ended.reason, ended.duration_ms)
+        return Attempt(ended.provider, ANSWERED, ended.reason, ended.duration_ms)
     if isinstance(ended, AttemptFailed):
-        return Attempt(ended.provider, Outcome.FAILED, ended.reason, ended.duration_ms)
-    return Attempt(ended.provider, Outcome.SKIPPED, ended.reason, 0)
+        return Attempt(ended.provider, FAILED, ended.reason, ended.duration_ms)
+    return Attempt(ended.provider, SKIPPED, ended.reason, 0)

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterable
 from datetime import datetime
 
+from ouija_es.domain.events import Asked, Erased
 from ouija_es.errors import OuijaError
 from ouija_es.projections.sessions import SessionChanges, SessionRow
 from ouija_es.projections.state import State, decode, encode
@@ -54,7 +55,10 @@ class Folding:
             except (ValueError, TypeError, struct.error) as error:  # what no chain can hold: a stream that is no UUID
                 raise PoisonEvent(row.position) from error
             self._witness.look(state, row, event)
-            self._sessions.fold(row.position, event)
+            if type(event) is Asked:
+                self._sessions.asked(row.position, event)
+            elif type(event) is Erased:
+                self._sessions.erased(row.position, event)
             if state.ordinal % CHECKPOINT_EVENTS == 0:
                 self._checkpoints.append(checkpoint_of(state))
         return True

@@ -4,13 +4,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ouija_es.domain.events import Answered, AttemptFailed, AttemptSucceeded, Event
+from ouija_es.domain.events import AttemptFailed, AttemptSucceeded
 from ouija_es.domain.vocabulary import Provider, Reason
 from ouija_es.projections.histogram import percentile
 
 WINDOW = timedelta(minutes=15)
 SAMPLES = 500
 """Of the window's durations the newest so many count: enough for a percentile, a bound for the memory."""
+_CANCELLED = Reason.CANCELLED
 
 
 class Durations(msgspec.Struct):
@@ -55,17 +56,20 @@ class Providers(msgspec.Struct):
         """The evidence about one; empty if there is none."""
         return self.evidence.get(provider) or Evidence()
 
-    def fold(self, event: Event) -> None:
-        """Adds an event."""
-        match event:
-            case AttemptSucceeded():
-                evidence = self.evidence.setdefault(event.provider, Evidence())
-                evidence.last_success_at, evidence.last_reason = event.at, None
-                evidence.durations.add(event.at, event.duration_ms)
-            case AttemptFailed() if event.reason is not Reason.CANCELLED:  # that was the client's doing
-                evidence = self.evidence.setdefault(event.provider, Evidence())
-                evidence.last_failure_at, evidence.last_reason = event.at, event.reason
-            case Answered():
-                self.answers.add(event.at, event.duration_ms)
-            case _:
-                pass
+    def succeeded(self, event: AttemptSucceeded) -> None:
+        """Adds a try that was answered."""
+        evidence = self._evidence(event.provider)
+        evidence.last_success_at, evidence.last_reason = event.at, None
+        evidence.durations.add(event.at, event.duration_ms)
+
+    def failed(self, event: AttemptFailed) -> None:
+        """Adds a try that failed."""
+        if event.reason is not _CANCELLED:  # that was the client's doing
+            evidence = self._evidence(event.provider)
+            evidence.last_failure_at, evidence.last_reason = event.at, event.reason
+
+    def _evidence(self, provider: Provider) -> Evidence:
+        evidence = self.evidence.get(provider)
+        if evidence is None:
+            evidence = self.evidence[provider] = Evidence()
+        return evidence

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from ouija_es.domain.events import Asked, Erased, Event
+from ouija_es.domain.events import Asked, Erased
 
 TABLE = """CREATE TABLE IF NOT EXISTS sessions (
     session_id TEXT PRIMARY KEY,
@@ -41,6 +41,7 @@ class SessionRow(NamedTuple):
 class Change(msgspec.Struct):
     """What happened to a session since the views were last written."""
 
+    session_id: UUID
     position: int
     opened_at: datetime
     last_at: datetime
@@ -52,35 +53,39 @@ class SessionChanges:
     """Gathers changes between two writes."""
 
     def __init__(self) -> None:
-        self._changes: dict[UUID, Change] = {}
+        self._changes: dict[int, Change] = {}  # by the id's number: a UUID hashes slowly
 
-    def fold(self, position: int, event: Event) -> None:
-        """Adds an event at a position."""
-        if isinstance(event, Asked):
-            change = self._changes.get(event.session_id)
-            if change is None:
-                change = self._changes[event.session_id] = Change(position, event.at, event.at)
-            change.questions += 1
-            change.last_at = max(change.last_at, event.at)
-        elif isinstance(event, Erased):
-            change = self._changes.get(event.session_id)
-            if change is None:
-                change = self._changes[event.session_id] = Change(position, event.at, NEVER)
-            change.erased_at = event.at
+    def asked(self, position: int, event: Asked) -> None:
+        """Adds a question at a position."""
+        session, at = event.session_id, event.at
+        change = self._changes.get(session.int)
+        if change is None:
+            change = self._changes[session.int] = Change(session, position, at, at)
+        elif at > change.last_at:
+            change.last_at = at
+        change.questions += 1
+
+    def erased(self, position: int, event: Erased) -> None:
+        """Adds an erasure at a position."""
+        session, at = event.session_id, event.at
+        change = self._changes.get(session.int)
+        if change is None:
+            change = self._changes[session.int] = Change(session, position, at, NEVER)
+        change.erased_at = at
 
     def take(self) -> list[SessionRow]:
         """The rows to write; what follows is gathered anew."""
         changes, self._changes = self._changes, {}
         return [
             SessionRow(
-                str(session_id),
+                str(change.session_id),
                 change.position,
                 _rfc3339(change.opened_at),
                 _rfc3339(change.last_at),
                 change.questions,
                 None if change.erased_at is None else _rfc3339(change.erased_at),
             )
-            for session_id, change in changes.items()
+            for change in changes.values()
         ]
 
 

@@ -1,26 +1,18 @@
 """The totals: how often what has happened, ever."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 
-from ouija_es.domain.attempts import attempt_of
-from ouija_es.domain.events import (
-    Abandoned,
-    Answered,
-    Asked,
-    AttemptFailed,
-    AttemptSkipped,
-    AttemptSucceeded,
-    Erased,
-    Event,
-    Withdrawn,
-)
+from ouija_es.domain.attempts import SKIPPED, Attempt
+from ouija_es.domain.events import Answered, Asked
 from ouija_es.domain.vocabulary import Category, Language, Outcome, Personality, Provider
 from ouija_es.projections.histogram import Histogram
 from ouija_es.projections.recent import Question
 
 NO_REASON = "none"
+_TABLE = Provider.DATABASE
 
 
 class QuestionLabels(msgspec.Struct, frozen=True, array_like=True):
@@ -68,42 +60,45 @@ class Totals(msgspec.Struct):
     abandoned: int = 0
     erasures: int = 0
 
-    def fold(self, event: Event, question: Question | None) -> None:
-        """Adds an event, of this question if it is one's."""
-        trace_id = None if question is None else question.trace_id
-        match event:
-            case Asked():
-                labels = QuestionLabels(event.personality, event.language, event.category)
-                self.questions[labels] = self.questions.get(labels, 0) + 1
-                self.sessions += event.opens_session
-            case AttemptSucceeded() | AttemptFailed() | AttemptSkipped():
-                self._attempt(event, trace_id)
-            case Answered():
-                self.answers[event.source] = self.answers.get(event.source, 0) + 1
-                durations = self.answer_durations.setdefault(event.source, Histogram())
-                durations.add(event.duration_ms, event.at, trace_id)
-                if question is not None and event.source is Provider.DATABASE:
-                    self.table_answers[question.category] = self.table_answers.get(question.category, 0) + 1
-            case Withdrawn():
-                self.withdrawn += 1
-            case Abandoned():
-                self.abandoned += 1
-            case Erased():
-                self.erasures += 1
-            case _:
-                pass
+    def asked(self, event: Asked) -> None:
+        """Adds a question."""
+        labels = QuestionLabels(event.personality, event.language, event.category)
+        self.questions[labels] = self.questions.get(labels, 0) + 1
+        if event.opens_session:
+            self.sessions += 1
 
-    def _attempt(self, event: AttemptSucceeded | AttemptFailed | AttemptSkipped, trace_id: str | None) -> None:
-        attempt = attempt_of(event)
-        labels = AttemptLabels(attempt.provider, attempt.outcome, attempt.reason or NO_REASON)
+    def tried(self, attempt: Attempt, at: datetime, trace_id: str | None) -> None:
+        """Adds a try; `trace_id`: of its question, if that is known."""
+        provider, outcome = attempt.provider, attempt.outcome
+        labels = AttemptLabels(provider, outcome, attempt.reason or NO_REASON)
         self.attempts[labels] = self.attempts.get(labels, 0) + 1
-        if attempt.outcome is not Outcome.SKIPPED:
-            took = DurationLabels(attempt.provider, attempt.outcome)
-            self.attempt_durations.setdefault(took, Histogram()).add(attempt.duration_ms, event.at, trace_id)
-        if isinstance(event, AttemptSucceeded) and (event.input_tokens, event.output_tokens) != (None, None):
-            tokens = self.tokens.setdefault(event.provider, Tokens())
-            tokens.input += event.input_tokens or 0
-            tokens.output += event.output_tokens or 0
+        if outcome is not SKIPPED:
+            took = DurationLabels(provider, outcome)
+            durations = self.attempt_durations.get(took)
+            if durations is None:
+                durations = self.attempt_durations[took] = Histogram()
+            durations.add(attempt.duration_ms, at, trace_id)
+
+    def spent(self, provider: Provider, input_tokens: int | None, output_tokens: int | None) -> None:
+        """Adds what a provider has counted; None where it has not."""
+        if input_tokens is None and output_tokens is None:
+            return
+        tokens = self.tokens.get(provider)
+        if tokens is None:
+            tokens = self.tokens[provider] = Tokens()
+        tokens.input += input_tokens or 0
+        tokens.output += output_tokens or 0
+
+    def answered(self, event: Answered, question: Question | None) -> None:
+        """Adds an answer, to this question if it is known."""
+        source = event.source
+        self.answers[source] = self.answers.get(source, 0) + 1
+        durations = self.answer_durations.get(source)
+        if durations is None:
+            durations = self.answer_durations[source] = Histogram()
+        durations.add(event.duration_ms, event.at, None if question is None else question.trace_id)
+        if question is not None and source is _TABLE:
+            self.table_answers[question.category] = self.table_answers.get(question.category, 0) + 1
 
     def attempts_of(self, provider: Provider) -> Mapping[str, Mapping[str, int]]:
         """A provider's tries: outcome to reason to how many."""

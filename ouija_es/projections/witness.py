@@ -21,7 +21,7 @@ class Witness:
     def look(self, state: State, row: LogRow, event: Event) -> None:
         """At the row that was folded last. What is wrong first stays noted, and no later seal counts."""
         wrong = "the row is not the one that was recorded" if row.link != state.link else None
-        if isinstance(event, Sealed):
+        if type(event) is Sealed:
             if wrong is None and self._links is not None:
                 wrong = flaw(event, self._links, self._trusted)
             if wrong is None and state.mismatch is None:

@@ -157,6 +157,16 @@ def test_a_stream_that_is_no_uuid_stops_the_fold() -> None:
         folded(log.rows)
 
 
+@pytest.mark.parametrize(("row", "stream"), [(1, "no uuid"), (3, "ab")])
+def test_a_row_that_stops_the_fold_has_changed_nothing(row: int, stream: str) -> None:
+    log = Log()
+    log.ask(2)
+    folding = Folding(State(), Witness({KEY.public}, Links()))
+    with pytest.raises(PoisonEvent):
+        folding.fold([*log.rows[:row], log.rows[row]._replace(stream=stream)])
+    assert folding.state == folded(log.rows[:row])
+
+
 async def test_a_restart_between_a_position_and_its_seal_checks_the_seal(tmp_path: Path) -> None:
     log = Log()
     log.ask(10)
