@@ -8,6 +8,7 @@ Layers (one transaction reaches from top to bottom):
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import InterfaceError, StoredEvent
 from eventsourcing.sqlite import (
     SQLiteApplicationRecorder,
     SQLiteConnection,
@@ -23,6 +24,7 @@ from eventsourcing.sqlite import (
     SQLiteCursor,
     SQLiteDatastore,
     SQLiteFactory,
+    SQLiteTransaction,
 )
 from eventsourcing.utils import Environment, EnvType
 
@@ -76,22 +78,45 @@ TABLES = [
 
 class _ConnectionPool(SQLiteConnectionPool):
     def _create_connection(self) -> SQLiteConnection:
-        connection = super()._create_connection()
-        cursor = connection.cursor()
+        # As the library's own, which keeps one statement prepared: every other one was compiled anew each time.
+        try:
+            connection = sqlite3.connect(
+                self.db_name,
+                uri=True,
+                check_same_thread=False,
+                isolation_level=None,
+                timeout=self.lock_timeout or BUSY_TIMEOUT_SECONDS,
+            )
+        except sqlite3.Error as error:
+            raise InterfaceError(error) from error
+        connection.row_factory = sqlite3.Row
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode=WAL")
         # FULL: a commit is in the file before it is reported; WAL alone would sync only at checkpoints under NORMAL.
         # secure_delete: what is deleted (a session's key) is overwritten, not merely unlinked.
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA secure_delete=ON")
-        return connection
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=ON")
+        return SQLiteConnection(connection, max_age=self.max_age)
+
+
+class _Transaction(SQLiteTransaction):
+    """The library's, with its errors, but begun by who is in it: the error of a lock that is not got is one of them."""
+
+    def __enter__(self) -> SQLiteCursor:
+        return self.connection.cursor()
 
 
 class EventRecorder(SQLiteApplicationRecorder):
-    """Appends events of many streams, and the wrapped keys of new sessions, in one transaction."""
+    """Appends events of many streams, and the wrapped keys of new sessions, in one transaction.
+
+    It keeps the connection it appends on, so only one thread may append. Closing the datastore closes it.
+    """
 
     def __init__(self, datastore: SQLiteDatastore, events_table_name: str = "stored_events") -> None:
         super().__init__(datastore, events_table_name)
         self.inserted: list[LogRow] = []
         """The rows inserted last, in their order; they are in the log if their transaction was committed."""
+        self._connection: SQLiteConnection | None = None
         self._insert_into = (
             f"INSERT INTO {events_table_name} (originator_id, originator_version, topic, state, link) VALUES "
         )
@@ -104,6 +129,15 @@ class EventRecorder(SQLiteApplicationRecorder):
         """All tables of the database."""
         return TABLES
 
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int]:
+        """The positions of the rows, in their order. Raises the library's errors; then nothing is inserted."""
+        if self._connection is None:
+            self._connection = self.datastore.pool.get_connection()
+        with _Transaction(self._connection, commit=True) as cursor, cursor:
+            # With the file's lock at once: read before it is held, the last row might not be the last.
+            cursor.execute("BEGIN IMMEDIATE")
+            return self._insert_events(cursor, stored_events, **kwargs)
+
     def _insert_events(
         self,
         c: SQLiteCursor,
@@ -114,9 +148,6 @@ class EventRecorder(SQLiteApplicationRecorder):
         **_: Any,
     ) -> Sequence[int]:
         """The positions of the rows, in their order. Each row's link continues the chain from the last row there is."""
-        # The library begins without the file's lock: read then, the last row might not be the last.
-        c.execute("COMMIT")
-        c.execute("BEGIN IMMEDIATE")
         _insert(c, "INSERT INTO session_keys VALUES ", [(key[0].hex, key[1]) for key in session_keys])
         for session_id in destroyed_keys:
             c.execute("DELETE FROM session_keys WHERE session_id=?", [session_id.hex])

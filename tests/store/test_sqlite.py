@@ -9,12 +9,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from eventsourcing.persistence import IntegrityError, OperationalError
 
 import seeds
 from ouija_es.errors import StartError
+from ouija_es.ids import uuid7
 from ouija_es.store.answers import digest_of, read_answers, seed
 from ouija_es.store.sqlite import DataFolderLock, open_recorder
-from tests.store.rows import new_rows
+from tests.store.rows import locked, new_rows
 
 
 def test_a_data_folder_has_one_writer(tmp_path: Path) -> None:
@@ -84,6 +86,37 @@ def test_a_position_is_never_used_again_and_vacuum_leaves_it_alone(tmp_path: Pat
     recorder.datastore.close()
     with closing(sqlite3.connect(tmp_path / "ouija.db")) as connection:
         assert [row[0] for row in connection.execute("SELECT position FROM stored_events")] == [1, 3, 4, 6]
+
+
+def test_what_fails_raises_the_librarys_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    recorder = open_recorder(tmp_path / "ouija.db")
+    first, second, third = new_rows(2), new_rows(2), new_rows(2)
+    recorder.insert_events(first)
+    with pytest.raises(IntegrityError):
+        recorder.insert_events([*second, *first])
+    with locked(tmp_path / "ouija.db"), pytest.raises(OperationalError, match="locked"):
+        recorder.insert_events(second)
+    assert recorder.insert_events(third) == [3, 4]
+    assert list(recorder.select_events(second[0].originator_id)) == []
+    recorder.datastore.close()
+
+
+def test_what_is_appended_again_and_again_is_compiled_once(tmp_path: Path) -> None:
+    recorder = open_recorder(tmp_path / "ouija.db")
+    recorder.insert_events(new_rows())
+    compiled: list[int] = []
+
+    def compiles(action: int, *_: object) -> int:
+        compiled.append(action)
+        return sqlite3.SQLITE_OK
+
+    assert recorder._connection is not None
+    recorder._connection._sqlite_conn.set_authorizer(compiles)  # asked whenever a statement is compiled
+    for _ in range(2):
+        compiled.clear()
+        recorder.insert_events(new_rows(10), session_keys=[(uuid7(), b"wrapped")])
+    assert compiled == [sqlite3.SQLITE_TRANSACTION]  # the COMMIT of Python's own
+    recorder.datastore.close()
 
 
 def test_seeding_writes_once_and_again_when_the_answers_change(tmp_path: Path) -> None:
