@@ -70,7 +70,7 @@ _FENCE = {Language.ES: ("<pregunta>", "</pregunta>"), Language.EN: ("<question>"
 # Without angle brackets a text can neither close the fence, in whatever case or spacing, nor hold a chat template's
 # control token such as <|im_end|> or <|eot_id|>, which llama.cpp and so Ollama would read as the end of the turn.
 # The full-width and small forms become ASCII under NFKC, which some tokenizers apply.
-_LOOK_ALIKES = str.maketrans("<>＜＞﹤﹥", "‹›‹›‹›")  # noqa: RUF001 (these confusables are what it is about)
+_LOOK_ALIKES = tuple(zip("<>＜＞﹤﹥", "‹›‹›‹›", strict=True))  # noqa: RUF001 (these confusables are what it is about)
 
 # Sentence marks followed by lower case ("Veo... una sombra") do not end a sentence.
 _SENTENCE_END = re.compile(r"""[.!?…]+["'»”’)\]]*(?=\s|$)""")
@@ -81,7 +81,7 @@ def messages(question: str, personality: Personality, language: Language, histor
     chat = [_SPIRIT[language, personality]]
     for exchange in trim_history(history):
         chat.append(Message("user", _fenced(exchange.question, language)))
-        chat.append(Message("assistant", exchange.response.translate(_LOOK_ALIKES)))
+        chat.append(Message("assistant", _defused(exchange.response)))
     chat.append(Message("user", _fenced(question, language)))
     return chat
 
@@ -126,4 +126,11 @@ def without_fence(text: str) -> str:
 
 def _fenced(question: str, language: Language) -> str:
     opening, closing = _FENCE[language]
-    return f"{opening}\n{question.translate(_LOOK_ALIKES)}\n{closing}"
+    return f"{opening}\n{_defused(question)}\n{closing}"
+
+
+def _defused(text: str) -> str:
+    # str.translate looks every character up in Python's dict: on a text without a mark this is ten times as fast.
+    for mark, look_alike in _LOOK_ALIKES:
+        text = text.replace(mark, look_alike)
+    return text

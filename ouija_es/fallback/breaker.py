@@ -44,6 +44,8 @@ class Permit:
     told of bars the provider for good, so `abandoned` belongs in a `finally`: after another report it does nothing.
     """
 
+    __slots__ = ("_report", "change")
+
     def __init__(self, change: Change | None, report: Callable[[Reason | None], Change | None]) -> None:
         self.change = change
         self._report = report

@@ -23,7 +23,7 @@ class Deadline:
 
     def left_for_models(self) -> float:
         """Seconds a model tier may still take."""
-        return self.left() - self.reserve_seconds
+        return self.expires_at - self._clock.monotonic() - self.reserve_seconds
 
     def elapsed_ms(self) -> int:
         """Whole milliseconds since the door."""

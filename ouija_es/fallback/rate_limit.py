@@ -4,6 +4,7 @@ A bucket of 30 that refills lets 60 through in its first minute; a sliding windo
 event loop.
 """
 
+import math
 import re
 from collections import deque
 from collections.abc import Iterable
@@ -68,15 +69,17 @@ class _Counted:
 class Slot:
     """Room for one request; it is counted without end until `sent` or `release` is called."""
 
+    __slots__ = ("_clock", "_counted", "expires_at", "tokens")
+
     def __init__(self, tokens: int, counted: _Counted, clock: Clock) -> None:
         self.tokens = tokens
-        self.expires_at = float("inf")
+        self.expires_at = math.inf
         self._counted = counted
         self._clock = clock
 
     def sent(self) -> None:
         """The minute begins: to be called once, right before the bytes leave."""
-        if self.expires_at < float("inf"):
+        if self.expires_at < math.inf:
             raise AssertionError("a slot is good for one request")
         self.expires_at = self._clock.monotonic() + WINDOW_SECONDS + TRAVEL_SECONDS
         self._counted.waiting -= 1
@@ -90,7 +93,7 @@ class Slot:
 
     def release(self) -> None:
         """Gives the room back if nothing was sent, else does nothing: it may stand in a `finally`."""
-        if self.expires_at < float("inf"):
+        if self.expires_at < math.inf:
             return
         self.expires_at = self._clock.monotonic()
         self._counted.waiting -= 1
@@ -182,5 +185,6 @@ def reset_seconds(value: str) -> float | None:
     match = _DURATION.fullmatch(value)
     if match is None:
         return None
-    hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
-    return min(hours * 3600 + minutes * 60 + seconds + milliseconds / 1000, RESET_LIMIT_SECONDS)
+    hours, minutes, seconds, milliseconds = match.groups("0")
+    whole = int(hours) * 3600 + int(minutes) * 60
+    return min(whole + float(seconds) + float(milliseconds) / 1000, RESET_LIMIT_SECONDS)

@@ -33,6 +33,8 @@ ANSWERED = Evidence(available=True, reason=None)
 class Call:
     """One call of a provider, from the decision to make it to its end, which is the end of the `with` block."""
 
+    __slots__ = ("_permit", "_slot", "_tier")
+
     def __init__(self, tier: "Tier", permit: Permit | None, slot: Slot | None) -> None:
         self._tier = tier
         self._permit = permit
@@ -64,14 +66,18 @@ class Call:
             self._slot.settle(reply.input_tokens + reply.output_tokens)
         if self._tier.minute is not None:
             self._tier.minute.tighten(reply.rate_limit.get)
-        self._tier.changed(self._permit.succeeded() if self._permit else None)
+        if self._permit is not None:
+            self._tier.changed(self._permit.succeeded())
+            self._permit = None
 
     def failed(self, error: ProviderError) -> None:
         """The provider gave no answer."""
         self._tier.evidence = Evidence(available=False, reason=error.reason)
         if self._tier.minute is not None:
             self._tier.minute.tighten(error.rate_limit.get)
-        self._tier.changed(self._permit.failed(error.reason) if self._permit else None)
+        if self._permit is not None:
+            self._tier.changed(self._permit.failed(error.reason))
+            self._permit = None
 
 
 class Tier:
@@ -88,6 +94,7 @@ class Tier:
         on_change: OnChange | None = None,
     ) -> None:
         self.policy = policy
+        self.name = policy.provider
         self.provider = provider
         self.breaker = breaker
         self.minute = minute
@@ -96,11 +103,6 @@ class Tier:
         self._on_change = on_change
         self._clock = clock
         self._held_until = 0.0
-
-    @property
-    def name(self) -> Provider:
-        """Which tier this is."""
-        return self.policy.provider
 
     def hold(self, seconds: float) -> None:
         """Leaves the provider alone for a while, as it asked."""
@@ -126,7 +128,8 @@ class Tier:
         """A call that was decided on from the `state` of just now; to be entered at once."""
         permit = self.breaker.begin() if self.breaker is not None else None
         slot = self.minute.take(tokens) if self.minute is not None else None
-        self.changed(permit.change if permit else None)
+        if permit is not None:
+            self.changed(permit.change)
         return Call(self, permit, slot)
 
     def changed(self, change: Change | None) -> None:

@@ -12,8 +12,10 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 import msgspec
+from pyreqwest.bytes import Bytes
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import DecodeError, NetworkError, PyreqwestError, RequestTimeoutError
+from pyreqwest.http import Url
 from pyreqwest.request import RequestBuilder
 from pyreqwest.response import Response
 
@@ -62,7 +64,7 @@ class WireClient:
     """One provider's connections. Closed once, at the end."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+        self._url = Url(endpoint.url)
         self._client: Client = (
             ClientBuilder()
             .user_agent(f"ouija_es/{__version__}")
@@ -88,16 +90,15 @@ class WireClient:
 
         Raises ProviderError.
         """
-        raw = bytearray()
         try:
             async with self._request(body, timeout_seconds, headers).build_streamed() as response:
                 _check(response)
-                while (chunk := await response.body_reader.read_chunk()) is not None:
-                    raw += chunk
-                    if len(raw) > BODY_LIMIT_BYTES:
-                        raise ProviderError(Reason.MALFORMED_RESPONSE)
+                # Reads until so much is there or the body ends, whatever pieces it comes in.
+                raw = await response.body_reader.read(BODY_LIMIT_BYTES + 1) or b""
         except PyreqwestError as error:
             raise _transport_error(error) from error
+        if len(raw) > BODY_LIMIT_BYTES:
+            raise ProviderError(Reason.MALFORMED_RESPONSE)
         return Received(decoded(shape, raw), rate_limit_headers(response.get_header))
 
     async def lines(
@@ -139,7 +140,7 @@ class WireClient:
 
     def _request(self, body: object, timeout_seconds: float, headers: Mapping[str, str]) -> RequestBuilder:
         request = (
-            self._client.post(self._endpoint.url)
+            self._client.post(self._url)
             .body_bytes(msgspec.json.encode(body))
             .timeout(timedelta(seconds=timeout_seconds))
         )
@@ -167,7 +168,7 @@ def _check(response: Response) -> None:
         raise status_error(response.status, response.get_header)
 
 
-def decoded(shape: msgspec.json.Decoder[Shape], raw: bytes | bytearray) -> Shape:
+def decoded(shape: msgspec.json.Decoder[Shape], raw: bytes | Bytes) -> Shape:
     """The JSON of `raw`. Raises ProviderError."""
     try:
         return shape.decode(raw)
