@@ -145,7 +145,10 @@ class Classifier:
 def _asked(question: str, lexicon: Lexicon) -> Votes:
     """A story ends with what it asks: the last sentence's votes if they name a subject beyond doubt, else none."""
     text = question.strip(_AROUND)
-    if not any(map(text.__contains__, _SENTENCE_ENDS)):
+    for mark in _SENTENCE_ENDS:
+        if mark in text:
+            break
+    else:
         return 0
     *story, last = filter(str.strip, _SENTENCE_END.split(text))
     votes = lexicon.votes(fold(last)) if story else 0

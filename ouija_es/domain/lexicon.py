@@ -47,10 +47,11 @@ class _Node:
                 found += [children[name] for name in classes[token] if name in children]
             if token[0] in openings.letters:
                 found.append(openings.letters[token[0]])
-            for length in openings.lengths.get(token[:_KEY], ()):
-                start = token[:length] + _REST
-                if start in children:
-                    found.append(children[start])
+            if openings.lengths:
+                for length in openings.lengths.get(token[:_KEY], ()):
+                    start = token[:length] + _REST
+                    if start in children:
+                        found.append(children[start])
         if token in children:
             found.append(children[token])
         return found
@@ -149,9 +150,13 @@ class Lexicon:
                 reached += 1
                 onward = []
                 for node in nodes:
-                    if node.openings is None and token not in node.children:
+                    if node.openings is not None:
+                        following = node.following(token, classes)
+                    elif token in node.children:
+                        following = [node.children[token]]
+                    else:
                         continue
-                    for child in node.following(token, classes):
+                    for child in following:
                         if child.votes is not None:
                             place, found = reached, child.votes
                         if child.children:
@@ -163,11 +168,13 @@ class Lexicon:
     def _meaning(self, token: str) -> tuple[Votes, list[_Node]]:
         """What a token says alone, and where the phrases that it may begin go on."""
         nodes = self._root.following(token, self._classes)
-        if not nodes and (base := self._base(token)):
+        if nodes:
+            alone = [node.votes for node in nodes if node.votes is not None]
+            meaning = alone[-1] if alone else self._end_votes(token), [node for node in nodes if node.children]
+        elif base := self._base(token):
             return self._known.get(base) or self._meaning(base)
-        alone = [node.votes for node in nodes if node.votes is not None]
-        votes = alone[-1] if alone else self._end_votes(token)
-        meaning = votes, [node for node in nodes if node.children]
+        else:
+            meaning = self._end_votes(token), nodes
         if token in self._root.children or token in self._classes or token in self.function_words:
             self._known[token] = meaning
         return meaning
