@@ -39,10 +39,10 @@ class Folding:
     def fold(self, rows: Iterable[LogRow], *, until: datetime | None = None, linked: bool = False) -> bool:
         """Adds rows that follow, before the first that happened after `until`; whether that were all.
 
-        `linked`: this process has just computed their links, each from the one before. Raises PoisonEvent, Gap; what
-        came before stays folded.
+        `linked`: this process has just computed their links, each from the one before. Then only the first is checked:
+        whether it went on from the row folded last. Raises PoisonEvent, Gap; what came before stays folded.
         """
-        state = self.state
+        state, witness, known = self.state, self._witness, False
         for row in rows:
             try:
                 event = decoded(row.topic, row.state)
@@ -51,10 +51,11 @@ class Folding:
             if until is not None and event.at > until:
                 return False
             try:
-                state.fold(row, event, linked=linked)
+                state.fold(row, event, linked=known)
             except (ValueError, TypeError, struct.error) as error:  # what no chain can hold: a stream that is no UUID
                 raise PoisonEvent(row.position) from error
-            self._witness.look(state, row, event)
+            known = linked
+            witness.look(state, row, event)
             if type(event) is Asked:
                 self._sessions.asked(row.position, event)
             elif type(event) is Erased:

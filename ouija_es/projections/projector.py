@@ -88,9 +88,7 @@ class Projector:
             self._wake.set()
             return
         try:
-            # The writer went on from the last row in the file: that it is the one folded last is what must be seen.
-            self._folding.fold(rows[:1])
-            self._folding.fold(rows[1:], linked=True)
+            self._folding.fold(rows, linked=True)
         except PoisonEvent as error:
             self._stop(error)
 

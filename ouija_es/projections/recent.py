@@ -67,7 +67,7 @@ class Recent(msgspec.Struct):
         if question is not None:
             self.ended.append(question)
             if len(self.ended) > KEPT:
-                del self.ended[:-KEPT]
+                del self.ended[0]
         return question
 
     def _slot(self, at: datetime) -> Slot:
