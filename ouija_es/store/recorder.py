@@ -25,6 +25,8 @@ QUEUE_LIMIT_EVENTS = 4_096
 """Events that may wait for the writer: about four batches of a saturated service, some 2 MB."""
 PROBE_SECONDS = 10.0
 TRUNCATE_SECONDS = 2.0
+TIMER_SECONDS = 0.001
+"""How much too early a loop's timer may be (uvloop rounds to milliseconds)."""
 
 
 class Listener(Protocol):
@@ -37,7 +39,8 @@ class Listener(Protocol):
         """Somebody's rows were not recorded."""
 
 
-Waiting = tuple[Append, "asyncio.Future[None]"]
+Waiting = tuple[Append, "asyncio.Future[None]", float]
+"""What is to be recorded, who is told, and until when (the loop's time)."""
 
 
 class GroupCommit:
@@ -55,6 +58,8 @@ class GroupCommit:
         self._probe_seconds = probe_seconds
         self._writer: Writer | None = None
         self._gathering: list[Waiting] = []
+        self._written: list[Waiting] = []
+        self._give_up_at: asyncio.TimerHandle | None = None
         self._waiting_events = 0
         self._busy = False
         self._busy_since = 0.0
@@ -81,6 +86,8 @@ class GroupCommit:
         """Waits for what is being written, then stops the writer and closes the file."""
         await self._idle.wait()
         self._handover.put(None)
+        if self._give_up_at is not None:
+            self._give_up_at.cancel()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
 
@@ -116,18 +123,17 @@ class GroupCommit:
             raise StoreUnavailable("busy")
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        self._gathering.append((Append(rows, session_key, destroyed_key), done))
+        until = loop.time() + seconds
+        self._gathering.append((Append(rows, session_key, destroyed_key), done, until))
         self._waiting_events += len(rows)
         if not self._busy:
             # Not at once: whoever else appends in this turn of the loop goes along.
             self._busy, self._busy_since = True, time.monotonic()
             self._idle.clear()
             loop.call_soon(self._hand_over)
-        too_late = loop.call_later(seconds, _give_up, done)  # an asyncio.timeout costs four times as much
-        try:
-            await done
-        finally:
-            too_late.cancel()
+        if self._give_up_at is None or until < self._give_up_at.when():
+            self._look_again_at(until)
+        await done
 
     async def truncate(self) -> bool:
         """As `Writer.truncate`, between two batches; False also if that takes longer than 2 s."""
@@ -139,8 +145,26 @@ class GroupCommit:
         except TimeoutError:
             return False
 
+    def _look_again_at(self, when: float) -> None:
+        # One timer for all who wait, set for the first whose time ends: mostly it finds that he waits no more.
+        if self._give_up_at is not None:
+            self._give_up_at.cancel()
+        self._give_up_at = asyncio.get_running_loop().call_at(when, self._give_up)
+
+    def _give_up(self) -> None:
+        self._give_up_at = None
+        now = asyncio.get_running_loop().time() + TIMER_SECONDS
+        waiting = [(done, until) for _, done, until in self._written + self._gathering if not done.done()]
+        for done, until in waiting:
+            if until <= now:
+                done.set_exception(StoreUnavailable("busy"))
+        later = [until for _, until in waiting if until > now]
+        if later:
+            self._look_again_at(min(later))
+
     def _hand_over(self) -> None:
-        batch, self._gathering = self._gathering, []
+        self._written = batch = self._gathering
+        self._gathering = []
         self._busy = bool(batch)
         if batch:
             self._busy_since = time.monotonic()
@@ -153,7 +177,7 @@ class GroupCommit:
     ) -> None:
         """On the loop: tells everybody how their events fared and hands over what has gathered meanwhile."""
         failed = False
-        for (append, done), verdict in zip(batch, verdicts, strict=True):
+        for (append, done, _), verdict in zip(batch, verdicts, strict=True):
             self._waiting_events -= len(append.rows)
             failed = failed or verdict not in (None, "conflict")
             if done.done():
@@ -192,7 +216,7 @@ class GroupCommit:
                 self._call(_tell, batch, writer.truncate())
                 continue
             started_at = time.monotonic()
-            verdicts = writer.insert([append for append, _ in batch])
+            verdicts = writer.insert([append for append, _, _ in batch])
             seconds = time.monotonic() - started_at
             if probe_at is None and any(verdict not in (None, "conflict") for verdict in verdicts):
                 probe_at = time.monotonic() + self._probe_seconds
@@ -203,11 +227,6 @@ class GroupCommit:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
                 self._loop.call_soon_threadsafe(callback, *args)
-
-
-def _give_up(done: "asyncio.Future[None]") -> None:
-    if not done.done():
-        done.set_exception(StoreUnavailable("busy"))
 
 
 def _tell(done: "asyncio.Future[bool]", truncated: bool) -> None:  # noqa: FBT001 - a callback

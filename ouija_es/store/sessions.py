@@ -44,10 +44,11 @@ class Sessions:
         self._log = log
         self._vault = vault
         self._limit = limit
-        self._known: OrderedDict[UUID, Session] = OrderedDict()
-        self._forgotten: OrderedDict[UUID, None] = OrderedDict()
-        self._in_use: Counter[UUID] = Counter()
-        self._idle: set[UUID] = set()
+        # By the number of the id: a UUID's own hash and comparison are Python code.
+        self._known: OrderedDict[int, Session] = OrderedDict()
+        self._forgotten: OrderedDict[int, None] = OrderedDict()
+        self._in_use: Counter[int] = Counter()
+        self._idle: set[int] = set()
 
     def open(self) -> Session:
         """A new session; it exists once its first event is recorded."""
@@ -56,51 +57,53 @@ class Sessions:
 
     def keep(self, session: Session) -> None:
         """Keeps a recorded session in memory, at the cost of the one not used for longest. Not a forgotten one."""
-        if self._forgotten and session.id in self._forgotten:
+        number = session.id.int
+        if number in self._forgotten:
             return
-        self._known[session.id] = session
-        self._known.move_to_end(session.id)
+        self._known[number] = session
+        self._known.move_to_end(number)
         while len(self._known) > self._limit:
             self._known.popitem(last=False)
 
     def forget(self, session_id: UUID) -> None:
         """Takes no more questions in a session, whatever asks in flight or reads under way still bring."""
-        self._known.pop(session_id, None)
-        self._forgotten[session_id] = None
+        self._known.pop(session_id.int, None)
+        self._forgotten[session_id.int] = None
         while len(self._forgotten) > self._limit:  # those in flight ended long ago; the log knows the rest
             self._forgotten.popitem(last=False)
 
     @contextmanager
     def using(self, session_id: UUID) -> Iterator[None]:
         """While a question is asked in a session."""
-        self._in_use[session_id] += 1
-        self._idle.discard(session_id)
+        number = session_id.int
+        self._in_use[number] += 1
+        self._idle.discard(number)
         try:
             yield
         finally:
-            self._in_use[session_id] -= 1
-            if not self._in_use[session_id]:
-                del self._in_use[session_id]
+            self._in_use[number] -= 1
+            if not self._in_use[number]:
+                del self._in_use[number]
 
     def watch(self, session_ids: Iterable[UUID]) -> None:
         """From now on `is_idle` tells of these sessions, and of no others."""
-        self._idle = {session_id for session_id in session_ids if session_id not in self._in_use}
+        self._idle = {session_id.int for session_id in session_ids} - self._in_use.keys()
 
     def is_idle(self, session_id: UUID) -> bool:
         """Whether no question has been on its way in a session since `watch`."""
-        return session_id in self._idle
+        return session_id.int in self._idle
 
     async def find(self, session_id: UUID) -> Session | None:
         """The session, from memory or from the log; None if it never was or has been erased."""
-        session = self._known.get(session_id)
+        session = self._known.get(session_id.int)
         if session is None:
             session = await asyncio.to_thread(self._read, session_id)
             if session is None:
                 return None
             # Two asks may have read it at once: both go on with the first one's object.
-            session = self._known.get(session_id, session)
+            session = self._known.get(session_id.int, session)
         self.keep(session)
-        return None if session_id in self._forgotten else session
+        return None if session_id.int in self._forgotten else session
 
     def _read(self, session_id: UUID) -> Session | None:
         key = self._log.session_key(session_id)

@@ -153,9 +153,11 @@ class EventRecorder(SQLiteApplicationRecorder):
             c.execute("DELETE FROM session_keys WHERE session_id=?", [session_id.hex])
         c.execute(self._select_last)
         ordinal, previous = c.fetchone() or (0, GENESIS)
-        rows = []
+        rows, stream_id, stream = [], None, ""
         for number, it in enumerate(stored_events, ordinal + 1):
-            stream, version, topic, state = _hex(it.originator_id), it.originator_version, it.topic, it.state
+            if it.originator_id is not stream_id:  # a question's rows follow each other
+                stream_id, stream = it.originator_id, _hex(it.originator_id)
+            version, topic, state = it.originator_version, it.topic, it.state
             previous = link(previous, number, stream, version, topic, state)
             rows.append((stream, version, topic, state, previous))
         last = _insert(c, self._insert_into, rows)
@@ -174,14 +176,14 @@ def _insert(c: SQLiteCursor, into: str, rows: Sequence[tuple[Any, ...]]) -> int:
     for size in ROWS_A_STATEMENT:
         while len(rows) - done >= size:
             some = rows[done : done + size]
-            c.execute(into + _places(len(some[0]), size), list(chain.from_iterable(some)))
+            c.execute(_statement(into, len(some[0]), size), list(chain.from_iterable(some)))
             done += size
     return int(c.lastrowid or 0)
 
 
 @lru_cache
-def _places(columns: int, rows: int) -> str:
-    return ",".join([f"({','.join('?' * columns)})"] * rows)
+def _statement(into: str, columns: int, rows: int) -> str:
+    return into + ",".join([f"({','.join('?' * columns)})"] * rows)
 
 
 def _hex(originator_id: UUID | str) -> str:

@@ -200,6 +200,25 @@ async def test_a_late_append_raises_and_may_become_durable_all_the_same(recorder
     assert recorder.available  # the caller was in a hurry; the store did not fail
 
 
+async def test_each_waits_for_as_long_as_he_said_whoever_else_waits(recorder: GroupCommit, database: Path) -> None:
+    told: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        with pytest.raises(StoreUnavailable):
+            await recorder.append(new_rows(), seconds=seconds)
+        told.append(seconds)
+
+    with locked(database):
+        patient = asyncio.create_task(recorder.append(new_rows(), seconds=PATIENCE_SECONDS))
+        await until(lambda: recorder.batch_seconds > 0)  # it is being written, the others gather
+        await asyncio.gather(*map(wait, [0.4, 0.1, 0.7, -1.0]))
+        assert told == [-1.0, 0.1, 0.4, 0.7]
+        assert not patient.done()
+    await patient
+    await until(lambda: recorder.queue_depth == 0)
+    assert len(stored(database)) == 5
+
+
 async def test_a_caller_who_is_cancelled_does_not_disturb_the_batch(recorder: GroupCommit, database: Path) -> None:
     with locked(database):
         first, cancelled, last = (
