@@ -49,6 +49,11 @@ class _Completion(msgspec.Struct):
     error: Any = None
 
 
+def _events(lines: list[bytes]) -> list[bytes]:
+    """What lines of server-sent events carry; a comment or another field is nothing."""
+    return [data for line in lines if line.startswith(b"data:") and (data := line[5:].strip())]
+
+
 class Groq:
     """The first tier."""
 
@@ -74,27 +79,30 @@ class Groq:
 
     async def stream(self, query: Query, timeout_seconds: float) -> AsyncGenerator[str | Reply]:
         """Server-sent events, each `data: ` and a chunk; the one with a finish reason completes the answer."""
-        text, last, finish_reason = "", _Completion(), None
+        text, last, finish_reason, done = "", _Completion(), None, False
         rate_limit: Mapping[str, str] = {}
-        lines_of = self._wire.lines(self._body(query, stream=True), timeout_seconds, query.trace_headers)
-        async with aclosing(lines_of) as lines:
-            async for line in lines:
-                rate_limit = line.rate_limit
-                data = line.text.removeprefix(b"data:").strip() if line.text.startswith(b"data:") else b""
-                if not data:
-                    continue
-                if data == b"[DONE]":
-                    break
-                chunk = decoded(self._decoder, data)
-                if chunk.error is not None or (chunk.x_groq is not None and chunk.x_groq.error is not None):
-                    raise ProviderError(Reason.SERVER_ERROR, retryable=True)
-                for choice in (chunk.choices or [])[:1]:
+        pieces = self._wire.lines(self._body(query, stream=True), timeout_seconds, query.trace_headers)
+        async with aclosing(pieces):
+            async for lines in pieces:
+                rate_limit = lines.rate_limit
+                for data in _events(lines.texts):
+                    if data == b"[DONE]":
+                        done = True
+                        break
+                    chunk = decoded(self._decoder, data)
+                    if chunk.error is not None or (chunk.x_groq is not None and chunk.x_groq.error is not None):
+                        raise ProviderError(Reason.SERVER_ERROR, retryable=True)
+                    if not chunk.choices:
+                        continue
+                    choice = chunk.choices[0]
                     if piece := delta_text(choice.delta.content):
-                        line.started = True
+                        lines.started = True
                         text += piece
                         yield piece
                     if choice.finish_reason is not None:
                         last, finish_reason = chunk, choice.finish_reason
+                if done:
+                    break
         if finish_reason is None:
             raise ProviderError(Reason.MALFORMED_RESPONSE)
         yield self._reply(last, text, finish_reason, rate_limit)

@@ -62,20 +62,23 @@ class Ollama:
     async def stream(self, query: Query, timeout_seconds: float) -> AsyncGenerator[str | Reply]:
         """A JSON object a line; the one with `done` completes the answer, one with `error` ends it."""
         text, last = "", _Chat()
-        lines_of = self._wire.lines(self._body(query, stream=True), timeout_seconds, query.trace_headers)
-        async with aclosing(lines_of) as lines:
-            async for line in lines:
-                chat = decoded(self._decoder, line.text)
-                if chat.error is not None:
-                    raise ProviderError(Reason.SERVER_ERROR, retryable=True)
-                if chat.message is None and not chat.done:
-                    raise ProviderError(Reason.MALFORMED_RESPONSE)
-                if chat.message is not None and (piece := delta_text(chat.message.content)):
-                    line.started = True
-                    text += piece
-                    yield piece
-                if chat.done:
-                    last = chat
+        pieces = self._wire.lines(self._body(query, stream=True), timeout_seconds, query.trace_headers)
+        async with aclosing(pieces):
+            async for lines in pieces:
+                for line in lines.texts:
+                    chat = decoded(self._decoder, line)
+                    if chat.error is not None:
+                        raise ProviderError(Reason.SERVER_ERROR, retryable=True)
+                    if chat.message is None and not chat.done:
+                        raise ProviderError(Reason.MALFORMED_RESPONSE)
+                    if chat.message is not None and (piece := delta_text(chat.message.content)):
+                        lines.started = True
+                        text += piece
+                        yield piece
+                    if chat.done:
+                        last = chat
+                        break
+                if last.done:
                     break
         if last.done_reason is None:
             raise ProviderError(Reason.MALFORMED_RESPONSE)

@@ -3,9 +3,7 @@
 Built on pyreqwest (Rust's reqwest); nothing outside this file knows that.
 """
 
-import asyncio
 import contextlib
-import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +20,7 @@ from pyreqwest.response import Response
 from ouija_es import __version__
 from ouija_es.domain.vocabulary import Reason
 from ouija_es.errors import ProviderError
+from ouija_es.providers.stall import Stall
 from ouija_es.providers.status import NO_HEADERS, rate_limit_headers, status_error
 
 BODY_LIMIT_BYTES = 1 << 20
@@ -44,10 +43,10 @@ class Received(msgspec.Struct, Generic[Shape], frozen=True):
 
 
 @dataclass(slots=True)
-class Line:
-    """A line of a stream. `started` is set by its reader once the answer's text has begun."""
+class Lines:
+    """The lines of a stream that came together. `started` is set by their reader once the answer's text has begun."""
 
-    text: bytes
+    texts: list[bytes]
     rate_limit: Mapping[str, str]
     started: bool = False
 
@@ -103,38 +102,34 @@ class WireClient:
 
     async def lines(
         self, body: object, timeout_seconds: float, headers: Mapping[str, str] = NO_HEADERS
-    ) -> AsyncGenerator[Line]:
-        """The reply's lines as they come, without their ends; empty ones are left out.
+    ) -> AsyncGenerator[Lines]:
+        """The reply's lines as they come, all that came at once together; empty ones are left out.
 
-        All of it takes at most `timeout_seconds`; once the consumer has set `started` on a line, no longer than
-        `STALL_SECONDS` pass without a byte. Raises ProviderError.
+        All of it takes at most `timeout_seconds`; once the consumer has set `started`, no longer than `STALL_SECONDS`
+        pass without a byte. Raises ProviderError.
         """
-        give_up_at = time.monotonic() + timeout_seconds
-        started = False
-        with _transport():
-            async with contextlib.AsyncExitStack() as stack:
-                async with asyncio.timeout(timeout_seconds):
-                    # By default the head is held back until some of the body is there: here every byte counts.
-                    request = (
-                        self._request(body, timeout_seconds, headers).streamed_read_buffer_limit(0).build_streamed()
-                    )
-                    response = await stack.enter_async_context(request)
+        # By default the head is held back until all of the body is there: here every byte counts.
+        request = self._request(body, timeout_seconds, headers).streamed_read_buffer_limit(0).build_streamed()
+        with _transport(), contextlib.closing(Stall(STALL_SECONDS)) as stall:
+            async with request as response:
                 _check(response)
-                headers = rate_limit_headers(response.get_header)
+                reader = response.body_reader
+                lines = Lines([], rate_limit_headers(response.get_header))
                 size, rest = 0, b""
                 while True:
-                    left = give_up_at - time.monotonic()
-                    async with asyncio.timeout(min(left, STALL_SECONDS) if started else left):
-                        chunk = await response.body_reader.read_chunk()
-                    size += len(chunk or b"")
+                    # The client itself sees to `timeout_seconds`.
+                    if lines.started:
+                        with stall:
+                            chunk = await reader.read_chunk()
+                    else:
+                        chunk = await reader.read_chunk()
+                    whole, rest = _split(rest, b"\n" if chunk is None else bytes(chunk))
+                    size += 0 if chunk is None else len(chunk)
                     if size > BODY_LIMIT_BYTES:
                         raise ProviderError(Reason.MALFORMED_RESPONSE)
-                    *whole, rest = (rest + bytes(chunk or b"\n")).split(b"\n")
-                    for text in whole:
-                        if text.strip():
-                            line = Line(text.rstrip(b"\r"), headers)
-                            yield line
-                            started = started or line.started
+                    if whole:
+                        lines.texts = whole
+                        yield lines
                     if chunk is None:
                         return
 
@@ -166,6 +161,12 @@ def _transport() -> Iterator[None]:
 def _check(response: Response) -> None:
     if response.status != 200:
         raise status_error(response.status, response.get_header)
+
+
+def _split(rest: bytes, piece: bytes) -> tuple[list[bytes], bytes]:
+    """The lines that `piece` completes, without their ends and without empty ones, and what is left of it."""
+    *whole, rest = (rest + piece).split(b"\n")
+    return [line.rstrip(b"\r") for line in whole if line.strip()], rest
 
 
 def decoded(shape: msgspec.json.Decoder[Shape], raw: bytes | Bytes) -> Shape:
