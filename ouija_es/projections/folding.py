@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ouija_es.domain.events import Asked, Erased
 from ouija_es.errors import OuijaError
-from ouija_es.projections.sessions import SessionChanges, SessionRow
+from ouija_es.projections.sessions import Change, SessionChanges
 from ouija_es.projections.state import State, decode, encode
 from ouija_es.projections.views import Checkpoint, Views, checkpoint_of
 from ouija_es.projections.witness import Witness
@@ -15,7 +15,7 @@ from ouija_es.store.mapper import UnreadableEvent, decoded
 
 CHECKPOINT_EVENTS = 10_000
 
-Changes = tuple[bytes, list[Checkpoint], list[SessionRow]]
+Changes = tuple[bytes, list[Checkpoint], list[Change]]
 
 
 class PoisonEvent(OuijaError):
@@ -33,7 +33,7 @@ class Folding:
         self.state = state
         self._witness = witness or Witness()
         self._sessions = SessionChanges()
-        self._unwritten: list[SessionRow] = []
+        self._unwritten: list[Change] = []
         self._checkpoints: list[Checkpoint] = []
 
     def fold(self, rows: Iterable[LogRow], *, until: datetime | None = None, linked: bool = False) -> bool:

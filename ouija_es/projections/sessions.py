@@ -1,6 +1,7 @@
 """The sessions: when each was opened, when last asked in, how many questions, whether erased. Grows with the log."""
 
 import sqlite3
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -73,25 +74,27 @@ class SessionChanges:
             change = self._changes[session.int] = Change(session, position, at, NEVER)
         change.erased_at = at
 
-    def take(self) -> list[SessionRow]:
-        """The rows to write; what follows is gathered anew."""
+    def take(self) -> list[Change]:
+        """What is to be written; what follows is gathered anew."""
         changes, self._changes = self._changes, {}
-        return [
-            SessionRow(
-                str(change.session_id),
-                change.position,
-                _rfc3339(change.opened_at),
-                _rfc3339(change.last_at),
-                change.questions,
-                None if change.erased_at is None else _rfc3339(change.erased_at),
-            )
-            for change in changes.values()
-        ]
+        return list(changes.values())
 
 
-def write(connection: sqlite3.Connection, rows: list[SessionRow]) -> None:
+def row_of(change: Change) -> SessionRow:
+    """The row to write."""
+    return SessionRow(
+        str(change.session_id),
+        change.position,
+        _rfc3339(change.opened_at),
+        _rfc3339(change.last_at),
+        change.questions,
+        None if change.erased_at is None else _rfc3339(change.erased_at),
+    )
+
+
+def write(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
     """Adds changes to the table, in the caller's transaction."""
-    connection.executemany(_WRITE, rows)
+    connection.executemany(_WRITE, map(row_of, changes))
 
 
 def page(connection: sqlite3.Connection, before_position: int, limit: int) -> list[SessionRow]:

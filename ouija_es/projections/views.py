@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ouija_es.projections import sessions
-from ouija_es.projections.sessions import SessionRow
+from ouija_es.projections.sessions import Change, SessionRow
 from ouija_es.projections.state import VERSION, State, decode, encode
 
 _TABLES = [
@@ -59,7 +59,7 @@ class Views:
         row = self._connection.execute("SELECT version, state FROM state").fetchone()
         return decode(row[1]) if row is not None and row[0] == VERSION else None
 
-    def write(self, state: bytes, checkpoints: Sequence[Checkpoint], changed_sessions: list[SessionRow]) -> None:
+    def write(self, state: bytes, checkpoints: Sequence[Checkpoint], changed_sessions: list[Change]) -> None:
         """All or nothing."""
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO state VALUES (1,?,?)", [VERSION, state])
