@@ -11,17 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    AnyHttpUrl,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    SecretStr,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import Url
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ouija_es.errors import OuijaError
@@ -71,14 +63,11 @@ def key_bytes(secret: SecretStr) -> bytes:
     return raw
 
 
-_URL = TypeAdapter(AnyHttpUrl)
-
-
 def _http_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        _URL.validate_python(value)  # reads it as the providers' HTTP client will
+        Url(value)  # reads it as the providers' HTTP client will
     except ValueError:
         valid = False
     if not valid:
