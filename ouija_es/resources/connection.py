@@ -122,7 +122,7 @@ async def _refuse(send: Send, error: RequestError) -> None:
         "connection": "close",
         "x-trace-id": trace_id,
     }
-    headers |= {name.lower(): value for name, value in SECURITY_HEADERS.items()}
+    headers |= SECURITY_HEADERS
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": error.status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})

@@ -16,14 +16,14 @@ SPAN = "ouija_es.span"
 """Where the connection finds the span that ends with it."""
 
 SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
 }
-_AS_FALCON_KEEPS_THEM = {name.lower(): value for name, value in SECURITY_HEADERS.items()}
+"""Names as Falcon and the server keep them, in lower case."""
 
 
 class EnvelopedResponse(Response):
@@ -31,7 +31,7 @@ class EnvelopedResponse(Response):
 
     def __init__(self, options: ResponseOptions | None = None) -> None:
         super().__init__(options)
-        self._headers.update(_AS_FALCON_KEEPS_THEM)  # `set_headers` looks at each of them, for every request
+        self._headers.update(SECURITY_HEADERS)  # `set_headers` looks at each of them, for every request
 
 
 class Envelope:

@@ -1,7 +1,8 @@
 """The folded numbers in Prometheus' terms."""
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -16,6 +17,10 @@ from ouija_es.projections.totals import Totals
 from ouija_es.shedding import Shedding
 
 _EDGES = (*map(str, EDGES_SECONDS), "+Inf")
+
+Bucket = tuple[str, float] | tuple[str, float, Exemplar]
+Example = tuple[str, float, float]
+"""A duration of a bucket: whose trace it was, seconds, and when (Unix time)."""
 
 
 class FoldedMetrics(Collector):
@@ -111,17 +116,23 @@ def _durations(totals: Totals) -> Iterable[Metric]:
 
 
 def _add(family: HistogramMetricFamily, labels: Sequence[str], histogram: Histogram) -> None:
-    total = 0
-    buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
-    for number, (edge, count) in enumerate(zip(_EDGES, histogram.counts, strict=True)):
-        total += count
-        example = histogram.examples.get(number)
+    examples = {
+        bucket: (it.trace_id, it.duration_ms / 1000, it.at.timestamp()) for bucket, it in histogram.examples.items()
+    }
+    family.add_metric(labels, cumulated(histogram.counts, examples), histogram.sum_ms / 1000)
+
+
+def cumulated(counts: Sequence[int], examples: Mapping[int, Example]) -> list[Bucket]:
+    """A histogram's buckets, each with all below it, from how many fell into each of `EDGES_SECONDS` alone."""
+    buckets: list[Bucket] = []
+    for number, (edge, total) in enumerate(zip(_EDGES, accumulate(counts), strict=True)):
+        example = examples.get(number)
         if example is None:
             buckets.append((edge, float(total)))
         else:
-            exemplar = Exemplar({"trace_id": example.trace_id}, example.duration_ms / 1000, example.at.timestamp())
-            buckets.append((edge, float(total), exemplar))
-    family.add_metric(labels, buckets, histogram.sum_ms / 1000)
+            trace_id, seconds, at = example
+            buckets.append((edge, float(total), Exemplar({"trace_id": trace_id}, seconds, at)))
+    return buckets
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:

@@ -9,12 +9,12 @@ from falcon.asgi import Request, Response
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar
+
+from ouija_es.projections.histogram import EDGES_SECONDS
+from ouija_es.resources.exposition import Example, cumulated
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
-EDGES_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0)
-_EDGES = (*map(str, EDGES_SECONDS), "+Inf")
 
 
 class _Durations:
@@ -23,27 +23,15 @@ class _Durations:
     __slots__ = ("counts", "examples", "seconds")
 
     def __init__(self) -> None:
-        self.counts = [0] * len(_EDGES)
+        self.counts = [0] * (len(EDGES_SECONDS) + 1)
         self.seconds = 0.0
-        self.examples: list[tuple[str, float, float] | None] = [None] * len(_EDGES)  # trace, seconds, time of day
+        self.examples: dict[int, Example] = {}
 
     def add(self, seconds: float, trace_id: str) -> None:
         bucket = bisect_left(EDGES_SECONDS, seconds)
         self.counts[bucket] += 1
         self.seconds += seconds
         self.examples[bucket] = trace_id, seconds, time.time()
-
-    def buckets(self) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
-        total = 0
-        buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
-        for edge, count, example in zip(_EDGES, self.counts, self.examples, strict=True):
-            total += count
-            if example is None:
-                buckets.append((edge, float(total)))
-            else:
-                trace_id, seconds, at = example
-                buckets.append((edge, float(total), Exemplar({"trace_id": trace_id}, seconds, at)))
-        return buckets
 
 
 class HttpMetrics(Collector):
@@ -76,6 +64,10 @@ class HttpMetrics(Collector):
             labels=["method", "route", "status"],
         )
         for (method, route, status), durations in self._series.items():
-            took.add_metric([method, route or OTHER, str(status)], durations.buckets(), durations.seconds)
+            took.add_metric(
+                [method, route or OTHER, str(status)],
+                cumulated(durations.counts, durations.examples),
+                durations.seconds,
+            )
         yield took
         yield GaugeMetricFamily("ouija_http_requests_in_flight", "Requests that have no response yet.", self._in_flight)
