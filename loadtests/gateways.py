@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from loadtests.benched import CORES, QUESTIONS
+from loadtests.benched import CORES, QUESTIONS, RUNTIME
 from loadtests.connection import Target
 
 CACHE = Path(os.environ.get("OUIJA_ES_CACHE") or Path.home() / ".cache/ouija-es").absolute() / "gateways"
@@ -131,7 +131,26 @@ class TensorZero:
         return command, None, "/openai/v1/chat/completions", content, {}
 
 
+class Bare:
+    """No gateway: what the service stands on, see loadtests/bare_service.py."""
+
+    program = RUNTIME if RUNTIME.exists() else Path(sys.executable)
+
+    def __init__(self, step: str, name: str) -> None:
+        self.name = name
+        self._step = step
+
+    def start(self, place: Place) -> Any:
+        command = [str(self.program), "-m", "loadtests.bare_service", self._step, str(place.port), place.first]
+        return [*command, str(place.folder)], f"http://127.0.0.1:{place.port}", "/", {}, {}
+
+
 GATEWAYS: list[Gateway] = [LiteLlm(), Portkey(), TensorZero()]
+STEPS: list[Gateway] = [
+    Bare("echo", "Falcon and uvicorn: an echo"),
+    Bare("call", "and the provider's call"),
+    Bare("commits", "and two durable commits"),
+]
 
 
 def messages(question: str) -> list[dict[str, str]]:

@@ -2,14 +2,15 @@
 
 `python -m loadtests.peers [SECONDS [ROUNDS]]`. The service records every ask durably and seals it, the gateways record
 nothing. All are up at once and asked in turn; figures are medians over the rounds. On fallback the first upstream
-answers 500 to every call; what would leave it alone (the service's breaker, LiteLLM's cooldown) is off.
+answers 500 to every call; what would leave it alone (the service's breaker, LiteLLM's cooldown) is off. In the same run
+what the service stands on is asked step by step: so much would be left if the service itself cost nothing.
 """
 
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ import uvloop
 from loadtests.benched import CORES, FULL, UNLIMITED, Service, asks, ready
 from loadtests.closed_loop import Measured, drive
 from loadtests.connection import Target
-from loadtests.gateways import GATEWAYS, MODEL, Running, messages, running
+from loadtests.gateways import GATEWAYS, MODEL, STEPS, Gateway, messages, running
 from loadtests.process import family_cpu_seconds, family_memory_mb, pin
 from loadtests.results import Table
 from loadtests.scenarios import PLENTY
@@ -56,8 +57,8 @@ class Contender:
 
 
 @contextmanager
-def contenders(first: StubProviders, second: StubProviders) -> Iterator[list[Contender]]:
-    """All of them, started; who is not installed is said to be missing."""
+def contenders(first: StubProviders, second: StubProviders) -> Iterator[tuple[list[Contender], list[Contender]]]:
+    """The gateways with the service, and the steps, all started; who is not installed is said to be missing."""
     with ExitStack() as started:
         bare = Target(first.url).post(
             "/openai/v1/chat/completions",
@@ -65,23 +66,30 @@ def contenders(first: StubProviders, second: StubProviders) -> Iterator[list[Con
             {"authorization": "Bearer gsk_x"},
         )
         ours = started.enter_context(service(first, second))
-        found = [Contender(BARE, None, first.url, [bare]), ours]
-        for gateway in GATEWAYS:
-            if not gateway.program.exists():
-                print(f"{gateway.name} is not installed: bash scripts/install-gateways.sh", flush=True)
-                continue
-            print(f"starting {gateway.name} ...", flush=True)
-            try:
-                up: Running = started.enter_context(running(gateway, first.groq_url, second.groq_url))
-            except (RuntimeError, OSError) as error:
-                print(error, flush=True)
-                continue
-            pid = up.process.pid
-            found.append(Contender(gateway.name, pid, up.url, up.requests, up.start_seconds))
+        entries = [Contender(BARE, None, first.url, [bare]), ours, *started_of(GATEWAYS, started, first, second)]
+        steps = started_of(STEPS, started, first, second)
         time.sleep(2)
-        for it in found:
+        for it in entries:
             it.idle_mb = family_memory_mb(it.pid) if it.pid else float("nan")
-        yield found
+        yield entries, steps
+
+
+def started_of(
+    gateways: Sequence[Gateway], started: ExitStack, first: StubProviders, second: StubProviders
+) -> list[Contender]:
+    found = []
+    for gateway in gateways:
+        if not gateway.program.exists():
+            print(f"{gateway.name} is not installed: bash scripts/install-gateways.sh", flush=True)
+            continue
+        print(f"starting {gateway.name} ...", flush=True)
+        try:
+            up = started.enter_context(running(gateway, first.groq_url, second.groq_url))
+        except (RuntimeError, OSError) as error:
+            print(error, flush=True)
+            continue
+        found.append(Contender(gateway.name, up.process.pid, up.url, up.requests, up.start_seconds))
+    return found
 
 
 @contextmanager
@@ -100,23 +108,24 @@ def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 8 if FULL else 3
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5 if FULL else 3
     ready()
-    with StubProviders() as first, StubProviders() as second, contenders(first, second) as all_of_them:
+    with StubProviders() as first, StubProviders() as second, contenders(first, second) as (entries, steps):
         first.behave("groq", **PLENTY)
-        for it in all_of_them:
+        for it in entries + steps:
             it.ask(16, 2)
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", flush=True)
             first.behave("groq", **PLENTY)
-            for it in all_of_them:
+            for it in entries + steps:
                 before = it.cpu_seconds()
                 measured = it.ask(64, seconds)
                 it.healthy.append(measured.per_second)
                 it.cpu_ms.append((it.cpu_seconds() - before) * 1000 / max(1, len(measured.latencies)))
                 it.single_ms.append(it.ask(1, seconds / 2).latencies.ms(50))
             first.behave("groq", "status", code=500)
-            for it in all_of_them[1:]:
+            for it in entries[1:]:
                 it.fallback.append(it.ask(64, seconds).per_second)
-        table_of(all_of_them)
+        table_of(entries)
+        ladder_of(steps, entries)
     return 0
 
 
@@ -140,6 +149,23 @@ def table_of(all_of_them: list[Contender]) -> None:
         ratios.add(it.name, f"{healthy:.2f} ×", f"{fallback:.2f} ×", f"{by_cpu:.2f} ×")
     ratios.note("by processor time: how many asks a second of it answers, which a busy machine blurs least")
     ratios.keep()
+
+
+def ladder_of(steps: list[Contender], entries: list[Contender]) -> None:
+    """What the service stands on, then the service, each against the gateways."""
+    bare, ours, *gateways = entries
+    header = ["", "asks/s at 64", "CPU ms/ask", "added p50 ms at 1", *(f"of {it.name}" for it in gateways)]
+    table = Table("ladder", "What an ask stands on, and the ask", header)
+    for it in [*steps, ours]:
+        added = statistics.median(it.single_ms) - statistics.median(bare.single_ms)
+        ratios = [
+            statistics.median(own / other for own, other in zip(it.healthy, gateway.healthy, strict=True) if other)
+            for gateway in gateways
+        ]
+        name = "everything: ouija_es" if it is ours else it.name
+        figures = [statistics.median(it.healthy), statistics.median(it.cpu_ms), added]
+        table.add(name, *figures, *(f"{ratio:.2f} ×" for ratio in ratios))
+    table.keep()
 
 
 def dashed(value: float) -> float | str:

@@ -41,10 +41,11 @@ class Sealer:
         self._wake = asyncio.Event()
         self._one = asyncio.Lock()
         self._told = False
+        self._looked_at = 0
 
-    def look(self) -> None:
-        """After a commit: wakes the sealer if enough is new."""
-        if self._projector.state.unsealed >= SEAL_EVENTS:
+    def look(self, position: int) -> None:
+        """After a commit up to a position: wakes the sealer if enough is new since its last look."""
+        if position - self._looked_at >= SEAL_EVENTS:
             self._wake.set()
 
     async def run(self) -> None:
@@ -71,7 +72,11 @@ class Sealer:
     async def seal(self) -> bool:
         """Seals what is new; False if that has to be tried again."""
         async with self._one:
-            return await self._seal()
+            position = self._projector.state.position
+            if not await self._seal():
+                return False
+            self._looked_at = position
+            return True
 
     async def _seal(self) -> bool:
         state = self._projector.state

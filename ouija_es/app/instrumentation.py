@@ -1,10 +1,10 @@
 """Connects what happens to what is shown of it."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from ouija_es.fallback.tier import Tier
-from ouija_es.projections.projector import Projector
+from ouija_es.projections.projector import Projector, Watch
 from ouija_es.resources.exposition import FoldedMetrics
 from ouija_es.sealing import Sealer
 from ouija_es.shedding import Shedding
@@ -15,30 +15,34 @@ from ouija_es.telemetry.tracing import Tracer
 
 
 class Commits:
-    """Told of every commit: the projector folds it, the instruments time it, the sealer counts it."""
+    """Told of every commit: the projector is fed with it, the instruments time it, the sealer looks at it."""
 
-    def __init__(self, projector: Projector, instruments: Instruments, sealer: Sealer, tracer: Tracer | None) -> None:
+    def __init__(self, projector: Projector, instruments: Instruments, sealer: Sealer) -> None:
         self._projector = projector
         self._instruments = instruments
         self._sealer = sealer
-        self._tracer = tracer
 
     def committed(self, rows: Sequence[LogRow], seconds: float) -> None:
         """These rows are in the log."""
         if rows:
             self._instruments.commit_seconds.observe(seconds)
-            started_at = time.perf_counter()
-            if self._tracer is None:
-                self._projector.feed(rows)
-            else:
-                with self._tracer.projecting(len(rows), rows[-1].position):
-                    self._projector.feed(rows)
-            self._instruments.projection_seconds.observe(time.perf_counter() - started_at)
-            self._sealer.look()
+            self._projector.feed(rows)
+            self._sealer.look(rows[-1].position)
 
     def failed(self, reason: str) -> None:
         """Somebody's rows were not recorded."""
         self._instruments.store_failed(reason)
+
+
+def watch_of(instruments: Instruments, tracer: Tracer | None) -> Watch:
+    """What looks on while the projector folds."""
+
+    @contextmanager
+    def watch(events: int, position: int) -> Iterator[None]:
+        with instruments.projection_seconds.time(), tracer.projecting(events, position) if tracer else nullcontext():
+            yield
+
+    return watch
 
 
 def instrument(

@@ -12,7 +12,7 @@ import structlog
 
 import seeds
 from ouija_es import __version__
-from ouija_es.app.instrumentation import Commits, instrument
+from ouija_es.app.instrumentation import Commits, instrument, watch_of
 from ouija_es.app.tiers import build_tiers
 from ouija_es.app.tracing import build_tracer
 from ouija_es.clock import Clock
@@ -94,10 +94,10 @@ class Parts:
         self.shedding = Shedding(self.recorder, self.clock)
         ledger_key = LedgerKey(ring.ledger.raw)
         self.ledger_public_key = ledger_key.public
-        self.projector = Projector(path, {ledger_key.public})
-        self.sealer = Sealer(self.projector, self.recorder, ledger_key, self.clock, instance)
         self.instruments = Instruments()
-        self.recorder.listen(Commits(self.projector, self.instruments, self.sealer, self.tracer))
+        self.projector = Projector(path, {ledger_key.public}, watch_of(self.instruments, self.tracer))
+        self.sealer = Sealer(self.projector, self.recorder, ledger_key, self.clock, instance)
+        self.recorder.listen(Commits(self.projector, self.instruments, self.sealer))
         self.recovery = Recovery(self.event_log, self.recorder, self.clock, instance)
         self._instance_stream = InstanceStream(instance, self.event_log, self.recorder)
         self.streams = Streams()

@@ -9,6 +9,7 @@ from ouija_es.domain.events import TOPIC_OF, TOPICS, Answered, AnsweredTexts, As
 from ouija_es.errors import OuijaError
 from ouija_es.store.vault import SealingKey, padded
 
+_WITH_TEXTS = (Asked, Answered)  # `Asked | Answered` would be made anew for each event
 _encoder = msgspec.json.Encoder()
 _decoders = {topic: msgspec.json.Decoder(event) for topic, event in TOPICS.items()}
 _text_decoders: dict[type[Event], msgspec.json.Decoder[AskedTexts] | msgspec.json.Decoder[AnsweredTexts]] = {
@@ -24,7 +25,7 @@ class UnreadableEvent(OuijaError):
 def to_row(stream: UUID, version: int, event: Event, key: SealingKey | None = None) -> StoredEvent:
     """The row of an event; `key` seals its texts and must be given if it has any."""
     topic = TOPIC_OF[type(event)]
-    if isinstance(event, Asked | Answered) and not isinstance(event.texts, bytes):
+    if isinstance(event, _WITH_TEXTS) and not isinstance(event.texts, bytes):
         if key is None:
             raise ValueError(f"{topic} has texts, and no key to seal them")
         plaintext = padded(_encoder.encode(event.texts))
@@ -50,7 +51,7 @@ def decoded(topic: str, state: bytes) -> Event:
 
 def opened(stream: UUID, version: int, event: Event, key: SealingKey) -> Event:
     """The event with its texts in the clear. Raises SealBroken, UnreadableEvent."""
-    if not isinstance(event, Asked | Answered) or not isinstance(event.texts, bytes):
+    if not isinstance(event, _WITH_TEXTS) or not isinstance(event.texts, bytes):
         return event
     plaintext = key.open(event.texts, _associated(stream, version, TOPIC_OF[type(event)]))
     try:

@@ -28,7 +28,7 @@ class Instruments:
         )
         self.projection_seconds = Histogram(
             "ouija_projection_seconds",
-            "From a commit until it is folded: so late are the numbers.",
+            "Time to fold what was committed since the last fold; whoever reads the numbers has it folded first.",
             buckets=PROJECTION_EDGES,
             registry=self.registry,
         )

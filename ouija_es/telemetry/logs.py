@@ -54,7 +54,7 @@ def json_line(logger: WrappedLogger, level: str, line: EventDict) -> bytes:
     """What the shared processors make of a line, as the bytes that go out: every ask ends with one."""
     line = structlog.contextvars.merge_contextvars(logger, level, line)
     line["level"] = "error" if level == "exception" else level
-    line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    line["timestamp"] = datetime.now(UTC)
     if "exc_info" in line:
         line = _exceptions(logger, level, line)
     return msgspec.json.encode(line)

@@ -1,6 +1,7 @@
 """The views are one fold of the log: however it is cut, wherever it is taken up again."""
 
 import asyncio
+import contextlib
 import random
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -173,6 +174,42 @@ async def test_the_projector_catches_up_follows_and_goes_on_after_a_restart(data
     assert again.state == WHOLE.state
     assert again.lag_events == 0
     await again.close()
+
+
+async def test_what_is_fed_is_folded_once_somebody_looks_or_it_has_become_much(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector_module, "FED_EVENTS", 40)
+    folds: list[tuple[int, int]] = []
+
+    def watch(events: int, position: int) -> contextlib.AbstractContextManager[None]:
+        folds.append((events, position))
+        return contextlib.nullcontext()
+
+    write(database, LOG[:0])
+    projector = Projector(database, watch=watch)
+    await projector.start()
+    for start in range(0, 90, 3):
+        projector.feed(LOG[start : start + 3])
+    assert folds == [(42, 42), (42, 84)]
+    assert projector.lag_events == 0
+    assert folds == [(42, 42), (42, 84), (6, 90)]
+    whole = Folding(State())
+    whole.fold(LOG[:90])
+    assert projector.state == whole.state
+    await projector.close()
+
+
+async def test_each_commit_must_go_on_from_the_one_before_also_if_both_are_folded_at_once(database: Path) -> None:
+    write(database, LOG[:0])
+    projector = Projector(database)
+    await projector.start()
+    projector.feed(LOG[:10])
+    projector.feed([LOG[10]._replace(link=bytes(32)), *LOG[11:20]])
+    mismatch = projector.state.mismatch
+    assert mismatch is not None
+    assert mismatch.position == LOG[10].position
+    await projector.close()
 
 
 async def test_the_tail_that_a_kill_took_from_the_views_is_folded_again(database: Path) -> None:
