@@ -158,13 +158,13 @@ def _asked(question: str, lexicon: Lexicon) -> Votes:
 def _lexicon(parts: Mapping[str, Any]) -> Lexicon:
     lists = {Category(name): levels for name, levels in parts.items() if name not in _RULES}
     return Lexicon(
-        [
+        (
             (entry, vote)
             for category, levels in lists.items()
             for level, entries in levels.items()
             for vote in [_vote(category, Level(level))]
             for entry in entries
-        ],
+        ),
         **{rule: parts[rule] for rule in _RULES},
     )
 
