@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import os
 import signal
 import sys
 from types import FrameType
@@ -13,6 +14,9 @@ def serve(options: argparse.Namespace, settings: Settings) -> int:
     """Serves until a signal comes, then finishes what is in flight."""
     # What a start makes stays: nothing of it is worth looking through for garbage.
     gc.disable()
+    # The providers' HTTP client brings an allocator (mimalloc) that asks for huge pages: two megabytes for a handful of
+    # objects, nine in all. It reads this when it is loaded, below.
+    os.putenv("MIMALLOC_ALLOW_THP", "0")
     # Imported here: the other commands do not need a web server, and are there sooner.
     import uvicorn
 
