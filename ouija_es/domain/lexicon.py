@@ -27,7 +27,7 @@ class _Node:
 
     def put(self, part: str, node: "_Node") -> None:
         self.children[part] = node
-        if part[-1] == _REST or part[0] in _CLASS + _ANY:
+        if part[-1] == _REST or part[0] == _CLASS or part[0] == _ANY:
             self.openings = self.openings or _Openings()
             self.openings.add(part, node)
 
@@ -86,17 +86,17 @@ class _Tree:
         self._parts: dict[str, str] = {}  # one object for equal ones: the small words are in thousands of phrases
 
     def add(self, parts: Sequence[str], votes: Votes) -> None:
-        *before, last = [self._parts.setdefault(part, part) for part in parts]
+        *before, last = parts
         node = self.root
         for part in before:
             onward = node.children.get(part)
             if onward is None or onward.children is _CHILDLESS:
                 onward = _Node({}, None if onward is None else onward.votes)
-                node.put(part, onward)
+                node.put(self._parts.setdefault(part, part), onward)
             node = onward
         end = node.children.get(last)
         if end is None:
-            node.put(last, self._leaf(votes))
+            node.put(self._parts.setdefault(last, last), self._leaf(votes))
         elif end.children is _CHILDLESS:
             node.put(last, self._leaf(votes | (end.votes or 0)))
         else:
