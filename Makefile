@@ -13,7 +13,8 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes -
 # $(call environment,FOLDER,LOCK): a virtual environment of exactly what the lock holds. The stamp is a copy of the lock,
 # written last: an environment whose making failed, or which came from another lock, is made anew. Any working Python
 # in it will do, unless PYTHON was given. The package is used from the checkout, nothing has to be built: a path file and
-# a script of two lines stand for an editable installation.
+# a script of two lines stand for an editable installation. Its bytecode is written here, as pip does for the others:
+# where PYTHONDONTWRITEBYTECODE is set each start would compile the package anew, a tenth of a second.
 define environment
 @set -e; \
 	version() { "$$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || :; }; \
@@ -33,6 +34,7 @@ define environment
 	pwd >"$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ouija_es.pth"; \
 	printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m ouija_es "$$@"\n' >$(1)/bin/ouija-es; \
 	chmod +x $(1)/bin/ouija-es; \
+	$(1)/bin/python -m compileall -qq ouija_es seeds || :; \
 	cp $(2) $(1)/installed.lock
 endef
 

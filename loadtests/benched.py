@@ -4,6 +4,7 @@ FULL=1 in the environment measures longer and with the big logs.
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ def ready() -> None:
     os.sched_setaffinity(0, CORES[1:] or CORES)
     if not RUNTIME.exists():
         print("no .venv: the service runs with the development tools beside it (make runtime)")
+    # As after a user's first start, also where this shell forbids Python to write it.
+    subprocess.run([Service.python, "-m", "compileall", "-qq", "ouija_es", "seeds"], cwd=ROOT, check=False)  # noqa: S603
     print(f"{len(CORES)} cores, load {os.getloadavg()[0]:.1f}", flush=True)
 
 

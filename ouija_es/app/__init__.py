@@ -1,5 +1,6 @@
 """The composition root: builds every object once and connects them."""
 
+import mimetypes
 from typing import Any
 
 import falcon
@@ -38,6 +39,8 @@ EXPOSED_HEADERS = [
 def create_app(settings: Settings, readiness: Readiness) -> App:
     """The ASGI application. Raises StartError if the data folder cannot be used."""
     parts = Parts(settings, readiness)
+    # Falcon has the machine's lists of file types read, thousands of lines, for what is served here as it is declared.
+    mimetypes.knownfiles.clear()
     app = App(response_type=EnvelopedResponse)
     app.add_middleware(Envelope(parts.tracer))
     http_metrics = HttpMetrics()

@@ -170,9 +170,8 @@ class Parts:
         self._tasks.append(task)
 
     async def _start(self) -> None:
-        # Not before the server listens: on a tenth of a processor these take a second and a half.
+        # Not before the server listens: on a tenth of a processor it takes half a second.
         await asyncio.to_thread(self._classifier.prepare)
-        await asyncio.to_thread(self._screen.prepare)
         while True:
             try:
                 await asyncio.to_thread(restore, self.tiers, self.event_log, self.clock)
@@ -184,6 +183,7 @@ class Parts:
                 continue
             self.readiness.set_ready()
             log.info("ready", canned_answers=self.canned.total, abandoned=abandoned)
+            self._live(asyncio.to_thread(self._screen.prepare))
             self._live(self.projector.run())
             self._live(self._instance_stream.run(recorded=1))
             if self._retention is not None:

@@ -4,8 +4,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from functools import cached_property
 from itertools import filterfalse
+from threading import Lock
 from typing import Any, Final
 
 from ouija_es.domain.lexicon import Lexicon, Votes
@@ -93,42 +93,31 @@ class Classifier:
 
     def __init__(self, lists: Mapping[Language, Mapping[str, Any]]) -> None:
         """From `seeds/categories/<language>.json`: each category's entries by level, and what else `Lexicon` takes."""
-        self._lists = lists
+        self._lists: Mapping[Language, Mapping[str, Any]] | None = lists  # until there are lexicons instead
+        self._making = Lock()
+        self._lexicons: dict[Language, Lexicon] = {}
+        self._leanings: dict[Language, list[tuple[Lexicon, dict[str, int]]]] = {}
 
     def prepare(self) -> None:
         """Makes the lexicons. Raises ValueError for an unknown category or level, KeyError for a missing part."""
-        _ = self._leanings
+        with self._making:
+            if self._lists is not None:
+                self._lexicons = {language: _lexicon(parts) for language, parts in self._lists.items()}
+                self._leanings = _leanings(self._lexicons)
+                self._lists = None
 
     def classify(self, question: str, language: Language, words: Sequence[str] | None = None) -> Category:
         """The category with the strongest match, in a tie the more specific one; `GENERAL` if nothing matches.
 
         `words` is the folded question, if somebody has it already.
         """
+        if self._lists is not None:
+            self.prepare()
         words = fold(question) if words is None else words
         for lexicon in self._readings(words, language):
             if votes := lexicon.votes(words):
                 return _winner(_asked(question, lexicon) or votes)
         return Category.GENERAL
-
-    @cached_property
-    def _lexicons(self) -> dict[Language, Lexicon]:
-        return {language: _lexicon(parts) for language, parts in self._lists.items()}
-
-    @cached_property
-    def _leanings(self) -> dict[Language, list[tuple[Lexicon, dict[str, int]]]]:
-        """Of each language the others, with the function words that only one of the two has: 1 if the other, or -1."""
-        return {
-            language: [
-                (
-                    other,
-                    dict.fromkeys(other.function_words - stated.function_words, 1)
-                    | dict.fromkeys(stated.function_words - other.function_words, -1),
-                )
-                for other in self._lexicons.values()
-                if other is not stated
-            ]
-            for language, stated in self._lexicons.items()
-        }
 
     def _readings(self, words: Sequence[str], language: Language) -> list[Lexicon]:
         """Whose lists to try: people forget the language field, and Spanish `son` is not the English one."""
@@ -141,6 +130,22 @@ class Classifier:
             if leaning >= 0:
                 readings.insert(0 if leaning else 1, other)
         return readings
+
+
+def _leanings(lexicons: Mapping[Language, Lexicon]) -> dict[Language, list[tuple[Lexicon, dict[str, int]]]]:
+    """Of each language the others, with the function words that only one of the two has: 1 if the other, or -1."""
+    return {
+        language: [
+            (
+                other,
+                dict.fromkeys(other.function_words - stated.function_words, 1)
+                | dict.fromkeys(stated.function_words - other.function_words, -1),
+            )
+            for other in lexicons.values()
+            if other is not stated
+        ]
+        for language, stated in lexicons.items()
+    }
 
 
 def _asked(question: str, lexicon: Lexicon) -> Votes:
@@ -159,13 +164,13 @@ def _asked(question: str, lexicon: Lexicon) -> Votes:
 def _lexicon(parts: Mapping[str, Any]) -> Lexicon:
     lists = {Category(name): levels for name, levels in parts.items() if name not in _RULES}
     return Lexicon(
-        [
+        (
             (entry, vote)
             for category, levels in lists.items()
             for level, entries in levels.items()
             for vote in [_vote(category, Level(level))]
             for entry in entries
-        ],
+        ),
         **{rule: parts[rule] for rule in _RULES},
     )
 

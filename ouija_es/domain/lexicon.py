@@ -20,21 +20,16 @@ class _Node:
 
     __slots__ = ("children", "openings", "votes")
 
-    def __init__(self) -> None:
-        self.votes: Votes | None = None
-        self.children = _CHILDLESS
+    def __init__(self, children: dict[str, "_Node"], votes: Votes | None = None) -> None:
+        self.votes = votes
+        self.children = children
         self.openings: _Openings | None = None  # what may follow but whole words; most nodes have none
 
-    def child(self, part: str) -> "_Node":
-        node = self.children.get(part)
-        if node is None:
-            if self.children is _CHILDLESS:
-                self.children = {}
-            node = self.children[part] = _Node()
-            if part[-1] == _REST or part[0] in _CLASS + _ANY:
-                self.openings = self.openings or _Openings()
-                self.openings.add(part, node)
-        return node
+    def put(self, part: str, node: "_Node") -> None:
+        self.children[part] = node
+        if part[-1] == _REST or part[0] == _CLASS or part[0] == _ANY:
+            self.openings = self.openings or _Openings()
+            self.openings.add(part, node)
 
     def following(self, token: str, classes: Mapping[str, tuple[str, ...]]) -> list["_Node"]:
         """`_` and the classes of the word first, then the starts from short to long, then the whole word."""
@@ -82,7 +77,38 @@ class _Openings:
                 insort(lengths, length)
 
 
-# Shared by all ends of phrases: most nodes are such an end, and making a dict for each takes a fifth of the build.
+class _Tree:
+    """The entries by their parts. Where nothing may follow, all that say the same end in one node: most do."""
+
+    def __init__(self) -> None:
+        self.root = _Node({})
+        self._leaves: dict[Votes, _Node] = {}
+        self._parts: dict[str, str] = {}  # one object for equal ones: the small words are in thousands of phrases
+
+    def add(self, parts: Sequence[str], votes: Votes) -> None:
+        *before, last = parts
+        node = self.root
+        for part in before:
+            onward = node.children.get(part)
+            if onward is None or onward.children is _CHILDLESS:
+                onward = _Node({}, None if onward is None else onward.votes)
+                node.put(self._parts.setdefault(part, part), onward)
+            node = onward
+        end = node.children.get(last)
+        if end is None:
+            node.put(self._parts.setdefault(last, last), self._leaf(votes))
+        elif end.children is _CHILDLESS:
+            node.put(last, self._leaf(votes | (end.votes or 0)))
+        else:
+            end.votes = votes | (end.votes or 0)
+
+    def _leaf(self, votes: Votes) -> _Node:
+        leaf = self._leaves.get(votes)
+        if leaf is None:
+            leaf = self._leaves[votes] = _Node(_CHILDLESS, votes)
+        return leaf
+
+
 _CHILDLESS: Final[dict[str, _Node]] = {}
 
 
@@ -113,27 +139,23 @@ class Lexicon:
             for member in members:
                 for form in (member, *plurals(member)):
                     self._classes[form] = (*self._classes.get(form, ()), _CLASS + name)
-        self._root = _Node()
+        tree = _Tree()
+        self._root = tree.root
         self._ends: dict[str, Votes] = {}
         for entry, votes in entries:
-            self._add(entry, votes)
+            if entry[0] == _REST:
+                self._ends[entry[1:]] = self._ends.get(entry[1:], 0) | votes
+            else:
+                tree.add(entry.split(), votes)
         for word, node in list(self._root.children.items()):
             for form in plurals(word) if node.votes is not None and word[-1] != _REST else ():
-                other = self._root.child(form)
-                other.votes = node.votes if other.votes is None else other.votes
+                other = self._root.children.get(form)
+                if node.votes is not None and (other is None or other.votes is None):
+                    tree.add([form], node.votes)
         self._end_lengths = _lengths(self._ends)
         self._inflections = {ending: tuple(bases) for ending, bases in inflections.items()}
         self._inflection_lengths = _lengths(inflections)
         self._known: dict[str, tuple[Votes, list[_Node]]] = {}  # of words of the lists only: none of an asker's stays
-
-    def _add(self, entry: str, votes: Votes) -> None:
-        if entry[0] == _REST:
-            self._ends[entry[1:]] = self._ends.get(entry[1:], 0) | votes
-            return
-        node = self._root
-        for part in entry.split():
-            node = node.children.get(part) or node.child(part)
-        node.votes = votes | (node.votes or 0)
 
     def votes(self, words: Sequence[str]) -> Votes:
         """What the words say, taken together."""

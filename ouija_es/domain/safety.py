@@ -3,8 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 from ouija_es.domain.categories import fold
 from ouija_es.domain.vocabulary import Language
@@ -33,26 +32,30 @@ class SafetyWords(TypedDict):
     harmless: list[str]
 
 
-class _Patterns(NamedTuple):
-    risks: list[re.Pattern[str]]
-    near: Mapping[str, set[int]]
-    """The beginning of a word to the places in `risks` of what may be found around it."""
-    harmless: re.Pattern[str]
-
-
 class SafetyScreen:
     """Looks in every language at once, as people write in another one than they chose.
 
-    It prefers a false alarm, which costs one kind answer, to a miss. The patterns are compiled when they are first
-    needed: `prepare` does it before a question waits for it.
+    It prefers a false alarm, which costs one kind answer, to a miss. A subject's patterns are compiled when a question
+    is first near it, some milliseconds: `prepare` does it for all of them, and nobody has to wait for that.
     """
 
     def __init__(self, words: Mapping[Language, SafetyWords]) -> None:
         self._words = words
+        self._subjects = [(lists, subject) for lists in words.values() for subject in lists["risk"].values()]
+        self._risks: list[re.Pattern[str] | None] = [None] * len(self._subjects)
+        self._harmless: re.Pattern[str] | None = None
+        near: defaultdict[str, set[int]] = defaultdict(set)
+        for place, (_, subject) in enumerate(self._subjects):
+            for word in subject["near"].split():
+                near[word[:BEGINNING]].add(place)
+        self._near = dict(near)
+        """The beginning of a word to the places in `_subjects` of what may be found around it."""
 
     def prepare(self) -> None:
         """Compiles. Raises `KeyError` for a `{name}` without words, `re.error` for a pattern that does not compile."""
-        _ = self._patterns
+        for place in range(len(self._subjects)):
+            self._risk(place)
+        self._but_harmless("")
 
     def at_risk(self, question: str, words: Sequence[str] | None = None) -> bool:
         """Whether `question` speaks of suicide or self-harm, the asker's own or another's, plainly or in hints.
@@ -61,7 +64,7 @@ class SafetyScreen:
         """
         if words is None or _THRICE.search(question):
             words = fold(_STRETCHED.sub(r"\1", question))
-        risks, near_words, harmless = self._patterns
+        near_words = self._near
         near: set[int] = set()
         for word in words:
             if (beginning := word[:BEGINNING]) in near_words:
@@ -69,29 +72,30 @@ class SafetyScreen:
         if not near:
             return False
         text = " " + " ".join(words)
-        if not any(risks[subject].search(text) for subject in near):
+        risks = [self._risks[place] or self._risk(place) for place in near]
+        if not any(risk.search(text) for risk in risks):
             return False
         # Only the harmless words go ("me muero de risa"), so that what else is said still counts.
-        rest = harmless.sub(" _", text)
-        return any(risks[subject].search(rest) for subject in near)
+        rest = self._but_harmless(text)
+        return any(risk.search(rest) for risk in risks)
 
     def answer(self, language: Language) -> str:
         """What is said instead of a prophecy; it names help lines."""
         return self._words[language]["answer"]
 
-    @cached_property
-    def _patterns(self) -> _Patterns:
-        risks: list[re.Pattern[str]] = []
-        near: defaultdict[str, set[int]] = defaultdict(set)
-        for lists in self._words.values():
-            for subject in lists["risk"].values():
-                for word in subject["near"].split():
-                    near[word[:BEGINNING]].add(len(risks))
-                risks.append(_compiled(_expanded(pattern, lists) for pattern in subject["patterns"]))
-        harmless = _compiled(
-            _expanded(pattern, lists) for lists in self._words.values() for pattern in lists["harmless"]
-        )
-        return _Patterns(risks, dict(near), harmless)
+    def _risk(self, place: int) -> re.Pattern[str]:
+        risk = self._risks[place]
+        if risk is None:  # two threads may both come here: they make the same
+            lists, subject = self._subjects[place]
+            risk = self._risks[place] = _compiled(_expanded(pattern, lists) for pattern in subject["patterns"])
+        return risk
+
+    def _but_harmless(self, text: str) -> str:
+        if self._harmless is None:
+            self._harmless = _compiled(
+                _expanded(pattern, lists) for lists in self._words.values() for pattern in lists["harmless"]
+            )
+        return self._harmless.sub(" _", text)
 
 
 _STRETCHED = re.compile(r"(\w)\1{2,}")  # "moriiiir"

@@ -44,7 +44,7 @@ class Ollama:
     def __init__(self, url: str, model: str) -> None:
         self.model = model
         self._wire = WireClient(Endpoint(f"{url}/api/chat", {}))
-        self._loading = WireClient(Endpoint(f"{url}/api/generate", {}))
+        self._loading = self._wire.beside(f"{url}/api/generate")
         self._decoder = msgspec.json.Decoder(_Chat)
 
     async def answer(self, query: Query, timeout_seconds: float) -> Reply:
@@ -91,7 +91,6 @@ class Ollama:
     async def close(self) -> None:
         """Closes the connections."""
         await self._wire.close()
-        await self._loading.close()
 
     def _body(self, query: Query, *, stream: bool) -> dict[str, Any]:
         return {

@@ -62,9 +62,9 @@ class Endpoint:
 class WireClient:
     """One provider's connections. Closed once, at the end."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, client: Client | None = None) -> None:
         self._url = Url(endpoint.url)
-        self._client: Client = (
+        self._client: Client = client or (
             ClientBuilder()
             .user_agent(f"ouija_es/{__version__}")
             .default_headers({"content-type": "application/json", **endpoint.headers})
@@ -77,6 +77,13 @@ class WireClient:
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build()
         )  # fmt: skip
+
+    def beside(self, url: str) -> "WireClient":
+        """Another address of the same provider, asked over the same connections: they are closed only here.
+
+        Connections of its own would cost a reading of all the machine's certificates.
+        """
+        return WireClient(Endpoint(url, {}), self._client)
 
     async def post(
         self,
