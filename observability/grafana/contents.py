@@ -187,8 +187,8 @@ EVENT_STORE = (
         quantiles("ouija_store_commit_seconds"),
     ),
     Panel(
-        "Time to fold a commit",
-        "So late are the numbers.",
+        "Time to fold what is new",
+        "Whoever reads the numbers waits for it first.",
         Unit.SECONDS,
         quantiles("ouija_projection_seconds"),
     ),
