@@ -62,6 +62,7 @@ from ouija_es.telemetry.instruments import Instruments
 
 START_AGAIN_SECONDS = 10.0
 DRAIN_SECONDS = 2.0
+PREPARE_PAUSE_SECONDS = 0.1
 
 log = structlog.get_logger()
 
@@ -183,7 +184,7 @@ class Parts:
                 continue
             self.readiness.set_ready()
             log.info("ready", canned_answers=self.canned.total, abandoned=abandoned)
-            self._live(asyncio.to_thread(self._screen.prepare))
+            self._live(self._prepare_screen())
             self._live(self.projector.run())
             self._live(self._instance_stream.run(recorded=1))
             if self._retention is not None:
@@ -192,6 +193,12 @@ class Parts:
                 if isinstance(tier.provider, Ollama):
                     self._live(Warming(tier, tier.provider, random.random).run())
             return
+
+    async def _prepare_screen(self) -> None:
+        # Bit by bit: a thread that computes for a tenth of a second would keep the first questions waiting as long.
+        for prepare_one in self._screen.preparations():
+            await asyncio.sleep(PREPARE_PAUSE_SECONDS)
+            await asyncio.to_thread(prepare_one)
 
     def _breaker_changed(self, provider: Provider, change: Change) -> None:
         at, instance = self.clock.now(), self._instance

@@ -2,7 +2,8 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypedDict
 
 from ouija_es.domain.categories import fold
@@ -53,9 +54,12 @@ class SafetyScreen:
 
     def prepare(self) -> None:
         """Compiles. Raises `KeyError` for a `{name}` without words, `re.error` for a pattern that does not compile."""
-        for place in range(len(self._subjects)):
-            self._risk(place)
-        self._but_harmless("")
+        for compile_one in self.preparations():
+            compile_one()
+
+    def preparations(self) -> list[Callable[[], object]]:
+        """The same bit by bit, some milliseconds each."""
+        return [*(partial(self._risk, place) for place in range(len(self._subjects))), partial(self._but_harmless, "")]
 
     def at_risk(self, question: str, words: Sequence[str] | None = None) -> bool:
         """Whether `question` speaks of suicide or self-harm, the asker's own or another's, plainly or in hints.
