@@ -37,7 +37,7 @@ class SafetyScreen:
     """Looks in every language at once, as people write in another one than they chose.
 
     It prefers a false alarm, which costs one kind answer, to a miss. A subject's patterns are compiled when a question
-    is first near it, some milliseconds: `prepare` does it for all of them, and nobody has to wait for that.
+    is first near it; who goes through `preparations` before spares it the wait.
     """
 
     def __init__(self, words: Mapping[Language, SafetyWords]) -> None:
@@ -52,13 +52,11 @@ class SafetyScreen:
         self._near = dict(near)
         """The beginning of a word to the places in `_subjects` of what may be found around it."""
 
-    def prepare(self) -> None:
-        """Compiles. Raises `KeyError` for a `{name}` without words, `re.error` for a pattern that does not compile."""
-        for compile_one in self.preparations():
-            compile_one()
-
     def preparations(self) -> list[Callable[[], object]]:
-        """The same bit by bit, some milliseconds each."""
+        """What compiles them, bit by bit, some milliseconds each.
+
+        They raise `KeyError` for a `{name}` without words, `re.error` for a pattern that does not compile.
+        """
         return [*(partial(self._risk, place) for place in range(len(self._subjects))), partial(self._but_harmless, "")]
 
     def at_risk(self, question: str, words: Sequence[str] | None = None) -> bool:

@@ -171,3 +171,20 @@ def test_no_text_breaks_the_screen(text: str) -> None:
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_words_around_do_not_hide_a_cry_for_help(before: str, after: str) -> None:
     assert SCREEN.at_risk(f"{before} . suicidio . {after}")
+
+
+def test_every_pattern_compiles_and_makes_no_difference_by_having_been_compiled_before() -> None:
+    prepared, unprepared = SafetyScreen(WORDS), SafetyScreen(WORDS)
+    for prepare_one in prepared.preparations():
+        prepare_one()
+    with QUESTIONS.open(encoding="utf-8", newline="") as lines:
+        questions = [row["question"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    assert [prepared.at_risk(it) for it in questions] == [unprepared.at_risk(it) for it in questions]
+
+
+def test_a_pattern_that_does_not_compile_is_told() -> None:
+    subject = {"near": "morir", "patterns": ["quiero (morir"]}
+    words = WORDS[Language.ES] | {"risk": {"death": subject}}
+    first, *_ = SafetyScreen({Language.ES: words}).preparations()
+    with pytest.raises(re.error):
+        first()
