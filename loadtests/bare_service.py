@@ -22,7 +22,6 @@ from ouija_es.providers.groq import Groq
 from ouija_es.providers.provider import Query
 from ouija_es.store.recorder import GroupCommit
 
-STEPS = ("echo", "call", "commits")
 SECONDS = 5.0
 TOPIC = "ouija.AttemptStarted.v1"
 STATE = msgspec.json.encode({"at": "2026-01-01T00:00:00.000000Z", "model": "x" * 220})

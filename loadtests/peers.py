@@ -134,19 +134,15 @@ def table_of(all_of_them: list[Contender]) -> None:
     header = ["", "asks/s at 64", "on fallback", "CPU ms/ask", "added p50 ms at 1", "idle MB", "start s", "failed"]
     table = Table("peers", "Beside other gateways", header)
     for it in all_of_them:
-        added = statistics.median(it.single_ms) - statistics.median(bare.single_ms)
         figures = [statistics.median(it.healthy), statistics.median(it.fallback or [float("nan")])]
         cpu = statistics.median(it.cpu_ms) if it.pid else float("nan")
-        table.add(it.name, *map(dashed, [*figures, cpu, added, it.idle_mb, it.start_seconds]), it.failed)
+        figures += [cpu, added_ms(it, bare), it.idle_mb, it.start_seconds]
+        table.add(it.name, *map(dashed, figures), it.failed)
     table.keep()
     ratios = Table("peer_ratios", f"{OURS} against each", ["", "healthy", "on fallback", "by processor time"])
     for it in all_of_them[2:]:
-        healthy, fallback = (
-            statistics.median(own / other for own, other in zip(ours_, theirs, strict=True) if other)
-            for ours_, theirs in ((ours.healthy, it.healthy), (ours.fallback, it.fallback))
-        )
         by_cpu = statistics.median(it.cpu_ms) / statistics.median(ours.cpu_ms)
-        ratios.add(it.name, f"{healthy:.2f} ×", f"{fallback:.2f} ×", f"{by_cpu:.2f} ×")
+        ratios.add(it.name, times(ours.healthy, it.healthy), times(ours.fallback, it.fallback), f"{by_cpu:.2f} ×")
     ratios.note("by processor time: how many asks a second of it answers, which a busy machine blurs least")
     ratios.keep()
 
@@ -157,15 +153,21 @@ def ladder_of(steps: list[Contender], entries: list[Contender]) -> None:
     header = ["", "asks/s at 64", "CPU ms/ask", "added p50 ms at 1", *(f"of {it.name}" for it in gateways)]
     table = Table("ladder", "What an ask stands on, and the ask", header)
     for it in [*steps, ours]:
-        added = statistics.median(it.single_ms) - statistics.median(bare.single_ms)
-        ratios = [
-            statistics.median(own / other for own, other in zip(it.healthy, gateway.healthy, strict=True) if other)
-            for gateway in gateways
-        ]
         name = "everything: ouija_es" if it is ours else it.name
-        figures = [statistics.median(it.healthy), statistics.median(it.cpu_ms), added]
-        table.add(name, *figures, *(f"{ratio:.2f} ×" for ratio in ratios))
+        figures = [statistics.median(it.healthy), statistics.median(it.cpu_ms), added_ms(it, bare)]
+        table.add(name, *figures, *(times(it.healthy, gateway.healthy) for gateway in gateways))
     table.keep()
+
+
+def added_ms(it: Contender, bare: Contender) -> float:
+    """Over asking the stub itself, one at a time."""
+    return statistics.median(it.single_ms) - statistics.median(bare.single_ms)
+
+
+def times(own: list[float], others: list[float]) -> str:
+    """How many times another's rate, round by round."""
+    ratio = statistics.median(one / other for one, other in zip(own, others, strict=True) if other)
+    return f"{ratio:.2f} ×"
 
 
 def dashed(value: float) -> float | str:

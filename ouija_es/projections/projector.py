@@ -10,7 +10,6 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Container, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +36,11 @@ FED_EVENTS = 256
 log = structlog.get_logger()
 
 Result = TypeVar("Result")
-Watch = Callable[[int, int], AbstractContextManager[None]]
+Watch = Callable[[int, int], contextlib.AbstractContextManager[None]]
+
+
+def _unwatched(*_: int) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
 
 
 class Projector:
@@ -47,7 +50,7 @@ class Projector:
     events, the last at that position, are folded.
     """
 
-    def __init__(self, database: Path, trusted: Container[str] | None = None, watch: Watch | None = None) -> None:
+    def __init__(self, database: Path, trusted: Container[str] | None = None, watch: Watch = _unwatched) -> None:
         self._database = database
         self._trusted = trusted
         self._views: Views | None = None
@@ -114,7 +117,7 @@ class Projector:
         fed, self._fed = self._fed, []
         events, self._fed_events = self._fed_events, 0
         try:
-            with nullcontext() if self._watch is None else self._watch(events, fed[-1][-1].position):
+            with self._watch(events, fed[-1][-1].position):
                 for rows in fed:
                     self._folding.fold(rows, linked=True)
         except PoisonEvent as error:
